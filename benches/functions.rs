@@ -1,0 +1,5 @@
+//! Benchmarks of functions.
+
+fn main() {
+    divan::main();
+}

@@ -1,0 +1,1 @@
+//! The database: the only module with SQL. SQLite, PostgreSQL and MariaDB/MySQL by the same composed queries.

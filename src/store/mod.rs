@@ -1,0 +1,89 @@
+//! Stores: bytes in, bytes out. One trait with few methods; what is common to all back ends is written around it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::authz::Permit;
+
+mod error;
+
+pub use error::{StoreError, StoreErrorKind};
+
+/// A back end. All paths that end in an error leave nothing behind that a reader could see.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// What this back end can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Room and reachability, asked of the back end itself.
+    async fn probe(&self) -> Result<Room, StoreError>;
+
+    /// Begins to write the object `name` (an image id). `size` is what the client declared, if it did.
+    /// Nothing is readable under the final name before [`Writer::finish`].
+    async fn create(&self, permit: &Permit, name: &str, size: Option<u64>) -> Result<Box<dyn Writer>, StoreError>;
+
+    /// Opens the object at `url` for reading.
+    async fn open(&self, url: &str) -> Result<Box<dyn Reader>, StoreError>;
+
+    /// Removes the object at `url`. [`StoreErrorKind::NotFound`] when there is none.
+    async fn delete(&self, permit: &Permit, url: &str) -> Result<(), StoreError>;
+
+    /// Removes whatever a write of the object `name` left behind: partial data, and the finished object too.
+    /// Does nothing when there is nothing. For the reaper.
+    async fn discard(&self, permit: &Permit, name: &str) -> Result<(), StoreError>;
+
+    /// Names and URLs of all objects, finished and partial: the inventory that the database is compared with.
+    async fn list(&self) -> Result<Vec<Object>, StoreError>;
+}
+
+/// A write under way. Dropping it without [`Writer::finish`] must leave nothing that [`Store::discard`] does not remove.
+#[async_trait]
+pub trait Writer: Send {
+    /// Appends.
+    async fn write(&mut self, data: Bytes) -> Result<(), StoreError>;
+    /// Makes the object durable and readable; returns its URL.
+    async fn finish(self: Box<Self>) -> Result<String, StoreError>;
+    /// Removes what was written.
+    async fn abort(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// An object open for reading.
+#[async_trait]
+pub trait Reader: Send {
+    /// Bytes of the object.
+    fn size(&self) -> u64;
+    /// Reads up to `len` bytes from `offset`. Fewer than asked only at the end; an error when bytes that should
+    /// be there are not (the object vanished or shrank), never silence.
+    async fn read_at(&mut self, offset: u64, len: usize) -> Result<Bytes, StoreError>;
+}
+
+/// What a back end can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Objects can be written and deleted.
+    pub write: bool,
+    /// [`Reader::read_at`] is cheap at any offset.
+    pub random_read: bool,
+}
+
+/// What a back end says of its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes in all.
+    pub total: u64,
+    /// Bytes free to us.
+    pub free: u64,
+}
+
+/// An entry of the inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Image id.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// Bytes.
+    pub size: u64,
+    /// A write that did not end.
+    pub partial: bool,
+}
