@@ -1,1 +1,3 @@
-//! The one test binary.
+//! The one test binary: one link instead of many. Folders mirror what they test; `api` mirrors URLs.
+
+mod support;

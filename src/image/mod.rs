@@ -11,7 +11,27 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod activate;
+pub mod change;
+mod create;
+mod delete;
+mod download;
+mod list;
 pub mod query;
+mod share;
+mod show;
+mod update;
+mod upload;
+
+pub use activate::{deactivate, reactivate};
+pub use create::{NewImage, create};
+pub use delete::{delete, locations, remove_copy};
+pub use download::{Download, Receipt, download};
+pub use list::{Listing, list};
+pub use share::{add_member, member, members, remove_member, set_member};
+pub use show::show;
+pub use update::{add_tag, remove_tag, update};
+pub use upload::{UploadRequest, upload};
 
 /// An image as the database holds it. Names and meanings are those of the Images API v2.
 #[derive(Debug, Clone, PartialEq, Eq)]

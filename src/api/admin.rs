@@ -1,0 +1,61 @@
+//! Routes for the operator, on a listener of their own that is bound to loopback by default: metrics, health in
+//! depth, the rules in force.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::json;
+
+use crate::{app::App, telemetry};
+
+/// All of the operator's routes.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health", get(health))
+        .route("/rules", get(rules))
+        .route("/rules/reload", post(reload))
+        .with_state(app)
+}
+
+async fn metrics() -> Response {
+    ([("content-type", "text/plain; version=0.0.4")], telemetry::render_metrics()).into_response()
+}
+
+/// Database and each store, with the reason for what is not well.
+async fn health(State(app): State<Arc<App>>) -> Response {
+    let database = app.db.ping().await.map_err(|e| e.to_string());
+    let stores: Vec<_> = app
+        .stores
+        .iter()
+        .map(|s| json!({"id": s.id, "state": s.state(), "healthy": s.is_healthy(), "reason": s.reason()}))
+        .collect();
+    let rules = app.rules.status();
+    let well = database.is_ok() && app.stores.iter().all(|s| s.is_healthy()) && rules.faults.is_empty();
+    let body = json!({
+        "status": if well { "ok" } else { "degraded" },
+        "database": database.err().unwrap_or_else(|| "ok".into()),
+        "stores": stores,
+        "rules": rules,
+    });
+    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}
+
+async fn rules(State(app): State<Arc<App>>) -> Response {
+    Json(app.rules.status()).into_response()
+}
+
+/// Answers 200 with the new generation, or 409 with the faults; the old generation serves on then.
+async fn reload(State(app): State<Arc<App>>) -> Response {
+    app.rules.reload("admin route").await;
+    let status = app.rules.status();
+    let code = if status.faults.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
+    (code, Json(status)).into_response()
+}

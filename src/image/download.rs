@@ -1,0 +1,116 @@
+//! Read the data of an image.
+
+use std::sync::Arc;
+
+use super::{Image, Location, Status, show::load};
+use crate::{
+    app::App,
+    authz::{self, Action},
+    context::Context,
+    error::{Error, Result},
+    notify, protect,
+    store::Reader,
+};
+
+/// An image open for reading.
+pub struct Download {
+    /// As the caller may see it.
+    pub image: Image,
+    /// The data.
+    pub reader: Box<dyn Reader>,
+    /// Bytes of the data.
+    pub size: u64,
+    /// To be told how it ended.
+    pub receipt: Receipt,
+}
+
+/// Opens the data of an image at the best copy: those of the stores in `prefer` first, in that order, then by weight.
+/// `None` when the image has no data yet.
+///
+/// # Errors
+/// `NotFound`, `Forbidden` by policy, `Invalid` for an unknown store in `prefer`, `Unavailable` when no copy can be
+/// opened.
+pub async fn download(app: &Arc<App>, ctx: &Context, id: &str, prefer: &[String]) -> Result<Option<Download>> {
+    let image = load(app, id).await?;
+
+    // authorize
+    authz::check_image(ctx, Action::DownloadImage, &image)?;
+    if !prefer.is_empty() {
+        authz::check_image(ctx, Action::DownloadFromStore, &image)?;
+        if let Some(unknown) = prefer.iter().find(|s| app.stores.get(s).is_none()) {
+            return Err(Error::invalid(format!("Store {unknown} is not configured.")));
+        }
+    }
+    if !matches!(image.status, Status::Active | Status::Deactivated) || image.locations.is_empty() {
+        return Ok(None);
+    }
+
+    // store
+    let (location, reader) = open_best(app, &image, prefer).await?;
+    let receipt = Receipt {
+        app: app.clone(),
+        ctx: ctx.clone(),
+        id: image.id.clone(),
+        owner: image.owner.clone(),
+        store: location.store.clone(),
+    };
+    let size = reader.size();
+    Ok(Some(Download { image: protect::visible(ctx, &image)?, reader, size, receipt }))
+}
+
+async fn open_best<'a>(
+    app: &App,
+    image: &'a Image,
+    prefer: &[String],
+) -> Result<(&'a Location, Box<dyn Reader>)> {
+    let rank = |l: &Location| {
+        let wish = prefer.iter().position(|p| *p == l.store).unwrap_or(prefer.len());
+        let weight = app.stores.get(&l.store).map_or(i32::MIN, |e| e.weight);
+        (wish, std::cmp::Reverse(weight))
+    };
+    let mut copies: Vec<&Location> = image.locations.iter().collect();
+    copies.sort_by_key(|l| rank(l));
+
+    let mut last = Error::unavailable("No copy of the image can be read now.", std::time::Duration::from_secs(10));
+    for location in copies {
+        let Some(entry) = app.stores.get(&location.store) else {
+            tracing::error!(image.id, store = location.store, "the copy lies in a store that is not configured");
+            continue;
+        };
+        match entry.store.open(&location.url).await {
+            Ok(reader) if image.size.is_none_or(|size| size == reader.size()) => return Ok((location, reader)),
+            Ok(reader) => {
+                let (found, size) = (reader.size(), image.size);
+                tracing::error!(image.id, store = location.store, found, ?size, "the copy has a wrong size");
+            }
+            Err(error) => {
+                tracing::error!(image.id, store = location.store, %error, "the copy cannot be opened");
+                last = last.with_source(error);
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Tells the notifier how a download ended.
+pub struct Receipt {
+    app: Arc<App>,
+    ctx: Context,
+    id: String,
+    owner: Option<String>,
+    store: String,
+}
+
+impl Receipt {
+    /// The store that the data comes from.
+    pub fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Records that `sent` of `expected` bytes went out (event `image.send`).
+    pub fn close(self, sent: u64, expected: u64) {
+        let event = notify::send_event(&self.id, self.owner.as_deref(), &self.ctx.caller, sent, expected);
+        let app = self.app;
+        tokio::spawn(async move { app.record(&[event]).await });
+    }
+}

@@ -1,0 +1,98 @@
+//! List images: filters, order and paging in the database, visibility of each row by the gate.
+//!
+//! A page is filled until it has as many *visible* rows as asked for, or there are no more (BUG-03): a policy that
+//! hides many rows makes a page dearer, never shorter.
+
+use super::{
+    Image,
+    query::{Filter, ListQuery, Page, Viewer},
+    show::load,
+};
+use crate::{
+    app::App,
+    authz::{self, Action, Resource},
+    context::Context,
+    error::{Error, Kind, Result},
+    protect,
+};
+
+/// Rows read at a time when the gate hides some, so that a page is not filled row by row.
+const REFILL_MAX: u32 = 1000;
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Listing {
+    /// Visible images in order.
+    pub images: Vec<Image>,
+    /// Where the next page starts, when there is at least one more visible image.
+    pub next: Option<String>,
+}
+
+/// One page of the images that match `query` and that the caller may see, after image `marker`.
+///
+/// # Errors
+/// `Invalid` for a marker that is unknown or not visible; `Forbidden` by policy `get_images`.
+pub async fn list(
+    app: &App,
+    ctx: &Context,
+    query: &ListQuery,
+    marker: Option<&str>,
+    limit: u32,
+) -> Result<Listing> {
+    authz::check(ctx, Action::GetImages, Resource::Service)?;
+    let viewer = Viewer {
+        project: ctx.caller.project_id.clone(),
+        all_projects: authz::allows(ctx, Action::GetAllImages, Resource::Service)?,
+    };
+    let mut after = match marker {
+        Some(id) => Some(load_marker(app, ctx, id).await?),
+        None => None,
+    };
+    if limit == 0 {
+        return Ok(Listing { images: Vec::new(), next: None });
+    }
+
+    // One row more than the page tells whether there is a next page.
+    let wanted = limit as usize + 1;
+    let mut images = Vec::with_capacity(wanted.min(64));
+    let mut step = limit + 1;
+    loop {
+        let rows = app.db.list_images(query, &viewer, Page { after: after.as_ref(), limit: step }).await?;
+        let exhausted = rows.len() < step as usize;
+        let last = if exhausted { None } else { rows.last().cloned() };
+        for row in rows {
+            if images.len() < wanted && is_visible(ctx, query, &row)? {
+                images.push(row);
+            }
+        }
+        if images.len() >= wanted || exhausted {
+            break;
+        }
+        after = last;
+        step = step.saturating_mul(2).min(REFILL_MAX.max(limit + 1));
+    }
+
+    let more = images.len() > limit as usize;
+    images.truncate(limit as usize);
+    let next = if more { images.last().map(|i| i.id.clone()) } else { None };
+    let images = images.iter().map(|image| protect::visible(ctx, image)).collect::<Result<_>>()?;
+    Ok(Listing { images, next })
+}
+
+/// The gate's word, and no answer to a filter on a property that the caller may not read (BUG-06).
+fn is_visible(ctx: &Context, query: &ListQuery, image: &Image) -> Result<bool> {
+    for filter in &query.filters {
+        if let Filter::Property(name, _) = filter
+            && !protect::may_read(ctx, image, name)?
+        {
+            return Ok(false);
+        }
+    }
+    authz::allows(ctx, Action::GetImage, Resource::Image(image))
+}
+
+async fn load_marker(app: &App, ctx: &Context, id: &str) -> Result<Image> {
+    let invalid = || Error::invalid(format!("Invalid marker. Image {id} could not be found."));
+    let image = load(app, id).await.map_err(|e| if e.kind() == Kind::NotFound { invalid() } else { e })?;
+    if authz::allows(ctx, Action::GetImage, Resource::Image(&image))? { Ok(image) } else { Err(invalid()) }
+}

@@ -1,0 +1,30 @@
+//! Show one image, and the load that every other use case begins with.
+
+use super::Image;
+use crate::{
+    app::App,
+    authz::{self, Action},
+    context::Context,
+    error::{Error, Result},
+    protect,
+};
+
+/// One image, as this caller may see it.
+///
+/// # Errors
+/// `NotFound` for an unknown image and for one that the caller may not see.
+pub async fn show(app: &App, ctx: &Context, id: &str) -> Result<Image> {
+    let image = load(app, id).await?;
+    authz::check_image(ctx, Action::GetImage, &image)?;
+    protect::visible(ctx, &image)
+}
+
+/// The row, for the gate to look at: nothing of it goes to the caller before the gate has spoken.
+pub(super) async fn load(app: &App, id: &str) -> Result<Image> {
+    app.db.image(id).await?.ok_or_else(|| unknown(id))
+}
+
+/// The text for images that are not there and for images that stay hidden: it must be the same.
+pub(super) fn unknown(id: &str) -> Error {
+    Error::not_found(format!("No image found with ID {id}"))
+}

@@ -1,0 +1,102 @@
+//! Change attributes, tags and custom properties.
+
+use super::{
+    Image,
+    change::{self, Change},
+    create::check_visibility,
+    show::load,
+};
+use crate::{
+    app::App,
+    authz::{self, Action, Resource},
+    context::Context,
+    error::{Error, Kind, Result},
+    notify, protect, quota,
+};
+
+/// Times that an edit is done again on a newer row before the client is told of the race.
+const RETRIES: u32 = 8;
+
+/// Applies a PATCH: all of it or nothing.
+///
+/// # Errors
+/// `NotFound`, `Forbidden` by policy or property protection, `Conflict` for a property that is not there, `TooLarge`
+/// over a quota, `Invalid`.
+pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change]) -> Result<Image> {
+    edit(app, ctx, id, |visible| change::apply(visible, changes, &app.config.images)).await
+}
+
+/// Adds a tag; adding it again changes nothing.
+///
+/// # Errors
+/// As [`update`].
+pub async fn add_tag(app: &App, ctx: &Context, id: &str, tag: &str) -> Result<()> {
+    let add = |visible: &Image| {
+        let mut new = visible.clone();
+        new.tags.insert(tag.to_owned());
+        Ok(new)
+    };
+    edit(app, ctx, id, add).await.map(drop)
+}
+
+/// Removes a tag.
+///
+/// # Errors
+/// `NotFound` when the image does not have it; else as [`update`].
+pub async fn remove_tag(app: &App, ctx: &Context, id: &str, tag: &str) -> Result<()> {
+    let remove = |visible: &Image| {
+        let mut new = visible.clone();
+        if new.tags.remove(tag) { Ok(new) } else { Err(Error::not_found(format!("Tag {tag} not found"))) }
+    };
+    edit(app, ctx, id, remove).await.map(drop)
+}
+
+/// Load, authorize, change what the caller can see, protect, check quotas, save; again from the start when another
+/// writer was faster, so that no writer undoes what another has just done.
+async fn edit(app: &App, ctx: &Context, id: &str, change: impl Fn(&Image) -> Result<Image>) -> Result<Image> {
+    let mut tries = 0;
+    loop {
+        let old = load(app, id).await?;
+
+        // authorize
+        let permit = authz::check_image(ctx, Action::ModifyImage, &old)?;
+        let new = with_hidden_properties(&old, change(&protect::visible(ctx, &old)?)?, ctx)?;
+        if new.visibility != old.visibility {
+            check_visibility(ctx, &new)?;
+        }
+        if new.owner != old.owner {
+            authz::check(ctx, Action::ChangeOwner, Resource::Image(&old))?;
+        }
+
+        // protect
+        protect::guard_change(ctx, &old, &new)?;
+        if new == old {
+            return protect::visible(ctx, &old);
+        }
+
+        // quota
+        quota::check_growth(&app.config.quota, &old, &new)?;
+
+        // commit
+        let events = [notify::image_event("image.update", &new)];
+        match app.db.save_image(&permit, &new, &events).await {
+            Ok(saved) => return protect::visible(ctx, &saved),
+            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Puts back what the caller could not see, so that their save leaves it as it was (BUG-08). A name that they add but
+/// that is there already, hidden, is refused as a creation.
+fn with_hidden_properties(old: &Image, mut new: Image, ctx: &Context) -> Result<Image> {
+    for (name, value) in &old.properties {
+        if !protect::may_read(ctx, old, name)? {
+            if new.properties.contains_key(name) {
+                return Err(Error::forbidden(format!("Property '{name}' is protected")));
+            }
+            new.properties.insert(name.clone(), value.clone());
+        }
+    }
+    Ok(new)
+}

@@ -1,0 +1,110 @@
+//! Background work: what a kill, a crash or a lost store left behind is put in order here.
+//!
+//! Each loop is idempotent, bounded per round, and led by rows of the database; several gateways may run them at once.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    app::App,
+    authz::Permit,
+    db::{Deletion, Upload},
+    error::Result,
+    notify,
+    store::StoreErrorKind,
+};
+
+/// Pause between rounds of the reaper and the collector.
+const ROUND: Duration = Duration::from_secs(5);
+/// Pause between looks at the stores.
+const PROBE: Duration = Duration::from_secs(10);
+/// Rows of one round.
+const BATCH: u32 = 100;
+
+/// The running loops; they end when this is dropped.
+pub struct Running(#[expect(dead_code, reason = "held for its Drop, which ends the loops")] JoinSet<()>);
+
+/// Starts all loops.
+pub fn start(app: &Arc<App>) -> Running {
+    let mut set = JoinSet::new();
+    set.spawn(every(ROUND, app.clone(), |app| async move { reap(&app).await }));
+    set.spawn(every(ROUND, app.clone(), |app| async move { collect_all(&app).await }));
+    set.spawn(every(PROBE, app.clone(), |app| async move {
+        app.stores.refresh().await;
+        Ok(())
+    }));
+    set.spawn(every(notify::ROUND, app.clone(), |app| async move { notify::send_pending(&app.db, BATCH).await }));
+    let rules = app.rules.clone();
+    set.spawn(async move { rules.watch().await });
+    Running(set)
+}
+
+async fn every<F, Fut>(pause: Duration, app: Arc<App>, round: F)
+where
+    F: Fn(Arc<App>) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    loop {
+        if let Err(error) = round(app.clone()).await {
+            tracing::warn!(?error, "a round of background work failed, it is tried again");
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Undoes uploads whose process is gone: bytes first, then the row goes back to `queued`.
+///
+/// # Errors
+/// When the database does not answer; single uploads that cannot be undone are logged and tried again.
+pub async fn reap(app: &App) -> Result<()> {
+    for upload in app.db.stale_uploads(&app.node, &app.boot).await? {
+        match reap_one(app, &upload).await {
+            Ok(()) => tracing::info!(image.id = upload.image_id, store = upload.store, "stale upload undone"),
+            Err(error) => {
+                tracing::warn!(image.id = upload.image_id, store = upload.store, ?error, "stale upload stays for now");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn reap_one(app: &App, upload: &Upload) -> Result<()> {
+    let permit = Permit::system("reaper");
+    if let Some(entry) = app.stores.get(&upload.store) {
+        entry.store.discard(&permit, &upload.image_id).await?;
+    }
+    app.db.fail_upload(&permit, upload, &[]).await
+}
+
+async fn collect_all(app: &App) -> Result<()> {
+    let deletions = app.db.deletions(BATCH).await?;
+    collect(app, &deletions).await;
+    Ok(())
+}
+
+/// Removes objects whose rows are gone. What cannot be removed now stays noted and is tried again.
+pub async fn collect(app: &App, deletions: &[Deletion]) {
+    if deletions.is_empty() {
+        return;
+    }
+    let permit = Permit::system("collector");
+    for deletion in deletions {
+        if let Err(error) = collect_one(app, &permit, deletion).await {
+            tracing::warn!(image.id = deletion.image_id, store = deletion.store, ?error, "object stays for now");
+        }
+    }
+}
+
+async fn collect_one(app: &App, permit: &Permit, deletion: &Deletion) -> Result<()> {
+    let Some(entry) = app.stores.get(&deletion.store) else {
+        tracing::warn!(store = deletion.store, "an object waits in a store that is not configured");
+        return Ok(());
+    };
+    match entry.store.delete(permit, &deletion.url).await {
+        Ok(()) => {}
+        Err(e) if e.kind == StoreErrorKind::NotFound => {}
+        Err(e) => return Err(e.into()),
+    }
+    app.db.deletion_done(permit, &deletion.id).await
+}

@@ -1,0 +1,189 @@
+//! A whole gateway in process: real database, real file stores, shipped policies and plug-ins, no port.
+//!
+//! `FANLIGHT_TEST_DATABASE` names a PostgreSQL or MariaDB server in which every test makes a database of its own;
+//! without it the tests run on SQLite.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::ConnectInfo,
+    http::{HeaderMap, Request, StatusCode},
+};
+use fanlight::{App, config::Config};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+
+mod database;
+
+pub use database::Database;
+
+/// Tokens of the development identity, by role in the tests' stories.
+pub const ADMIN: &str = "root:ops:admin";
+pub const ALICE: &str = "alice:blue:member";
+pub const ALICE_READER: &str = "amy:blue:reader";
+pub const BOB: &str = "bob:green:member";
+pub const SERVICE: &str = "nova:service:service";
+
+/// A gateway in a folder of its own that vanishes with it.
+pub struct TestApp {
+    pub app: Arc<App>,
+    router: Router,
+    _database: Database,
+    folder: tempfile::TempDir,
+}
+
+impl TestApp {
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With a changed configuration.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create().await;
+        let mut config = Config::development(folder.path());
+        if let Some(url) = database.url() {
+            config.database.url = Some(url.to_owned().into());
+        }
+        config.database.max_connections = 4;
+        change(&mut config);
+        let app = App::open(config).await.unwrap();
+        app.db.migrate().await.unwrap();
+        app.stores.refresh().await;
+        let router = fanlight::api::router(app.clone());
+        Self { app, router, _database: database, folder }
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Sends one request; `token` goes into `X-Auth-Token`.
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
+        let mut request = Request::builder().method(method).uri(path).header("host", "images.test");
+        if let Some(token) = token {
+            request = request.header("x-auth-token", token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(body.into()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000))));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map(|b| b.to_bytes());
+        Reply { status: parts.status, headers: parts.headers, body: body.map_err(|e| e.to_string()) }
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Reply {
+        self.request("GET", path, Some(token), &[("accept", "application/json")], Body::empty()).await
+    }
+
+    pub async fn delete(&self, path: &str, token: &str) -> Reply {
+        self.request("DELETE", path, Some(token), &[("accept", "application/json")], Body::empty()).await
+    }
+
+    pub async fn post(&self, path: &str, token: &str, json: Value) -> Reply {
+        let headers = [("content-type", "application/json"), ("accept", "application/json")];
+        self.request("POST", path, Some(token), &headers, json.to_string()).await
+    }
+
+    pub async fn put(&self, path: &str, token: &str, json: Value) -> Reply {
+        let headers = [("content-type", "application/json"), ("accept", "application/json")];
+        self.request("PUT", path, Some(token), &headers, json.to_string()).await
+    }
+
+    pub async fn patch(&self, id: &str, token: &str, json: Value) -> Reply {
+        let headers =
+            [("content-type", "application/openstack-images-v2.1-json-patch"), ("accept", "application/json")];
+        self.request("PATCH", &format!("/v2/images/{id}"), Some(token), &headers, json.to_string()).await
+    }
+
+    pub async fn upload(&self, id: &str, token: &str, data: impl Into<Body>) -> Reply {
+        let headers = [("content-type", "application/octet-stream"), ("accept", "application/json")];
+        self.request("PUT", &format!("/v2/images/{id}/file"), Some(token), &headers, data).await
+    }
+
+    /// A queued raw image of `token`'s project; returns its id.
+    pub async fn queued(&self, token: &str, name: &str) -> String {
+        let wish = serde_json::json!({"name": name, "disk_format": "raw", "container_format": "bare"});
+        self.created(token, wish).await
+    }
+
+    /// An image made from `wish`; returns its id.
+    pub async fn created(&self, token: &str, wish: Value) -> String {
+        let reply = self.post("/v2/images", token, wish).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());
+        reply.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// An active raw image with `data`; returns its id.
+    pub async fn active(&self, token: &str, name: &str, data: &'static [u8]) -> String {
+        let id = self.queued(token, name).await;
+        let reply = self.upload(&id, token, data).await;
+        assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.text());
+        id
+    }
+
+    /// Every object of every store, finished or partial.
+    pub async fn inventory(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for entry in self.app.stores.iter() {
+            for object in entry.store.list().await.unwrap() {
+                all.push(format!("{}/{}{}", entry.id, object.name, if object.partial { " (partial)" } else { "" }));
+            }
+        }
+        all.sort();
+        all
+    }
+}
+
+/// An answer, its body read to the end.
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Result<Bytes, String>,
+}
+
+impl Reply {
+    /// The body; panics when it was cut off.
+    pub fn bytes(&self) -> Bytes {
+        self.body.clone().unwrap()
+    }
+
+    /// Whether the body was cut off.
+    pub fn is_cut(&self) -> bool {
+        self.body.is_err()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes()).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+
+    /// Status and error message in one line, for snapshots.
+    pub fn outcome(&self) -> String {
+        let message = serde_json::from_slice::<Value>(&self.bytes())
+            .ok()
+            .and_then(|v| v["message"].as_str().map(str::to_owned))
+            .unwrap_or_default();
+        format!("{} {message}", self.status.as_u16()).trim_end().to_owned()
+    }
+}
