@@ -3,12 +3,12 @@
 //! The row goes first and leaves a note for each object; the object goes after. Whatever fails in between, the note
 //! stays until the object is gone.
 
-use super::{Location, show::load};
+use super::{Location, Status, show::load, update::RETRIES};
 use crate::{
     app::App,
     authz::{self, Action},
     context::Context,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     jobs, notify,
 };
 
@@ -17,17 +17,23 @@ use crate::{
 /// # Errors
 /// `NotFound`, `Forbidden` by policy or because the image is protected; nothing has changed then.
 pub async fn delete(app: &App, ctx: &Context, id: &str) -> Result<()> {
-    let image = load(app, id).await?;
+    let mut tries = 0;
+    let deletions = loop {
+        let image = load(app, id).await?;
 
-    // authorize
-    let permit = authz::check_image(ctx, Action::DeleteImage, &image)?;
-    if image.protected {
-        return Err(Error::forbidden(format!("Image {id} is protected and cannot be deleted.")));
-    }
+        // authorize
+        let permit = authz::check_image(ctx, Action::DeleteImage, &image)?;
+        if image.protected {
+            return Err(Error::forbidden(format!("Image {id} is protected and cannot be deleted.")));
+        }
 
-    // commit
-    let events = [notify::image_event("image.delete", &image)];
-    let deletions = app.db.delete_image(&permit, &image, &events).await?;
+        // commit; what was decided holds for the row as it was read, so a changed row is decided on anew
+        let events = [notify::image_event("image.delete", &image)];
+        match app.db.delete_image(&permit, &image, &events).await {
+            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
+            other => break other?,
+        }
+    };
 
     // store
     jobs::collect(app, &deletions).await;
@@ -58,7 +64,7 @@ pub async fn remove_copy(app: &App, ctx: &Context, store: &str, id: &str) -> Res
     if app.stores.get(store).is_none() {
         return Err(Error::not_found(format!("Store {store} is not configured.")));
     }
-    if image.status != super::Status::Active {
+    if image.status != Status::Active {
         return Err(Error::conflict(format!("Image {id} is not active.")));
     }
     if image.locations.len() == 1 {

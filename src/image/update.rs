@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Times that an edit is done again on a newer row before the client is told of the race.
-const RETRIES: u32 = 8;
+pub(super) const RETRIES: u32 = 8;
 
 /// Applies a PATCH: all of it or nothing.
 ///
