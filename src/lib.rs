@@ -4,6 +4,7 @@ pub mod authz;
 pub mod config;
 pub mod context;
 pub mod db;
+pub mod digest;
 pub mod error;
 pub mod image;
 pub mod notify;
