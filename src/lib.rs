@@ -6,6 +6,7 @@ pub mod context;
 pub mod db;
 pub mod digest;
 pub mod error;
+pub mod format;
 pub mod image;
 pub mod notify;
 pub mod rules;
