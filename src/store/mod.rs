@@ -5,9 +5,15 @@ use bytes::Bytes;
 
 use crate::authz::Permit;
 
+pub mod conformance;
 mod error;
+mod file;
+mod lane;
+mod stores;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use file::FileStore;
+pub use stores::{Entry, Figures, Health, InFlight, Stores};
 
 /// A back end. All paths that end in an error leave nothing behind that a reader could see.
 #[async_trait]
