@@ -72,7 +72,7 @@ pub async fn reap(app: &App) -> Result<()> {
 async fn reap_one(app: &App, upload: &Upload) -> Result<()> {
     let permit = Permit::system("reaper");
     if let Some(entry) = app.stores.get(&upload.store) {
-        entry.store.discard(&permit, &upload.image_id).await?;
+        entry.store().discard(&permit, &upload.image_id).await?;
     }
     app.db.fail_upload(&permit, upload, &[]).await
 }
@@ -101,7 +101,7 @@ async fn collect_one(app: &App, permit: &Permit, deletion: &Deletion) -> Result<
         tracing::warn!(store = deletion.store, "an object waits in a store that is not configured");
         return Ok(());
     };
-    match entry.store.delete(permit, &deletion.url).await {
+    match entry.store().delete(permit, &deletion.url).await {
         Ok(()) => {}
         Err(e) if e.kind == StoreErrorKind::NotFound => {}
         Err(e) => return Err(e.into()),

@@ -34,10 +34,10 @@ async fn health(State(app): State<Arc<App>>) -> Response {
     let stores: Vec<_> = app
         .stores
         .iter()
-        .map(|s| json!({"id": s.id, "state": s.state(), "healthy": s.is_healthy(), "reason": s.reason()}))
+        .map(|s| json!({"id": s.id(), "state": s.state(), "healthy": s.health().healthy, "reason": s.health().reason}))
         .collect();
     let rules = app.rules.status();
-    let well = database.is_ok() && app.stores.iter().all(|s| s.is_healthy()) && rules.faults.is_empty();
+    let well = database.is_ok() && app.stores.iter().all(|s| s.health().healthy) && rules.faults.is_empty();
     let body = json!({
         "status": if well { "ok" } else { "degraded" },
         "database": database.err().unwrap_or_else(|| "ok".into()),

@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     api,
     app::App,
-    config::{Config, Identity},
+    config::Config,
     error::{Error, Result},
 };
 
@@ -93,9 +93,4 @@ async fn wait_for_stop(app: &Arc<App>) -> Result<()> {
             }
         }
     }
-}
-
-/// Whether callers are believed without proof.
-pub fn is_insecure(config: &Config) -> bool {
-    matches!(config.identity, Identity::Dev)
 }

@@ -65,7 +65,7 @@ async fn open_best<'a>(
 ) -> Result<(&'a Location, Box<dyn Reader>)> {
     let rank = |l: &Location| {
         let wish = prefer.iter().position(|p| *p == l.store).unwrap_or(prefer.len());
-        let weight = app.stores.get(&l.store).map_or(i32::MIN, |e| e.weight);
+        let weight = app.stores.get(&l.store).map_or(i32::MIN, |e| e.config().weight);
         (wish, std::cmp::Reverse(weight))
     };
     let mut copies: Vec<&Location> = image.locations.iter().collect();
@@ -77,7 +77,7 @@ async fn open_best<'a>(
             tracing::error!(image.id, store = location.store, "the copy lies in a store that is not configured");
             continue;
         };
-        match entry.store.open(&location.url).await {
+        match entry.store().open(&location.url).await {
             Ok(reader) if image.size.is_none_or(|size| size == reader.size()) => return Ok((location, reader)),
             Ok(reader) => {
                 let (found, size) = (reader.size(), image.size);

@@ -21,7 +21,7 @@ use crate::{
     digest::Digester,
     error::{Error, Kind, Result},
     format::Inspector,
-    notify, placement, protect, quota,
+    notify, placement, quota,
     store::{Entry, Writer},
 };
 
@@ -64,7 +64,7 @@ where
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
     // placement
-    let candidates = app.stores.candidates();
+    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(s)).collect();
     let wish =
         placement::Request { image: &image, size: request.declared, explicit: request.store.as_deref() };
     let plan = placement::plan(ctx, &wish, &candidates)?;
@@ -161,7 +161,7 @@ impl Run {
             }
         };
         if published.is_err() {
-            entry.store.discard(&self.permit, &self.image.id).await?;
+            entry.store().discard(&self.permit, &self.image.id).await?;
         }
         published
     }
@@ -174,7 +174,7 @@ impl Run {
             if id != self.ticket.store {
                 self.app.db.move_upload(&mut self.ticket, &id).await?;
             }
-            match entry.store.create(&self.permit, &self.image.id, self.declared).await {
+            match entry.store().create(&self.permit, &self.image.id, self.declared).await {
                 Ok(writer) => return Ok((entry, writer)),
                 Err(error) => {
                     tracing::warn!(image.id = self.image.id, store = id, %error, "store refused, next one");
@@ -213,7 +213,7 @@ impl Run {
             if let Some(refusal) = inspector.early() {
                 return Err(refusal.into());
             }
-            digester.update(chunk.clone()).await?;
+            digester.update(chunk.clone()).await;
             writer.write(chunk).await?;
         }
         if let Some(declared) = self.declared

@@ -104,7 +104,7 @@ async fn a_file_that_shrinks_under_a_download_cuts_the_connection() {
     let id = app.active(ALICE, "shrinking", data).await;
     let object = app.inventory().await.pop().unwrap();
     let (store, name) = object.split_once('/').unwrap();
-    let path = app.folder().join(store).join(name);
+    let path = app.folder().join("stores").join(store).join(name);
     let whole = app.get(&format!("/v2/images/{id}/file"), ALICE).await;
     assert_eq!(whole.bytes().len(), data.len());
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(3 << 20).unwrap();

@@ -139,8 +139,8 @@ impl TestApp {
     pub async fn inventory(&self) -> Vec<String> {
         let mut all = Vec::new();
         for entry in self.app.stores.iter() {
-            for object in entry.store.list().await.unwrap() {
-                all.push(format!("{}/{}{}", entry.id, object.name, if object.partial { " (partial)" } else { "" }));
+            for object in entry.store().list().await.unwrap() {
+                all.push(format!("{}/{}{}", entry.id(), object.name, if object.partial { " (partial)" } else { "" }));
             }
         }
         all.sort();
