@@ -1,0 +1,27 @@
+//! The Images API v2 over HTTP: routes, wire types and status codes, and nothing else.
+//!
+//! A handler parses, calls one use case of `image`, and renders. No other module knows HTTP.
+
+mod attributes;
+mod conditional;
+mod create;
+mod download;
+mod error;
+mod extract;
+mod gate;
+mod image_data;
+mod images;
+mod info;
+mod members;
+mod patch;
+mod query;
+mod ranges;
+mod request_id;
+mod router;
+mod schemas;
+mod stores;
+mod tags;
+mod versions;
+mod wire;
+
+pub use router::router;
