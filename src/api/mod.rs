@@ -2,6 +2,7 @@
 //!
 //! A handler parses, calls one use case of `image`, and renders. No other module knows HTTP.
 
+pub mod admin;
 mod attributes;
 mod conditional;
 mod create;
