@@ -34,7 +34,7 @@ pub fn start(app: &Arc<App>) -> Running {
         app.stores.refresh().await;
         Ok(())
     }));
-    set.spawn(every(notify::ROUND, app.clone(), |app| async move { notify::send_pending(&app.db, BATCH).await }));
+    set.spawn(notify::Sender::new(app.db.clone()).run());
     let rules = app.rules.clone();
     set.spawn(async move { rules.watch().await });
     Running(set)

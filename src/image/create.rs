@@ -88,7 +88,7 @@ pub async fn create(app: &App, ctx: &Context, new: NewImage) -> Result<Image> {
     protect::guard_create(ctx, &image)?;
 
     // quota
-    quota::check_image(&app.config.quota, &image)?;
+    quota::check_new(&app.config.quota, &image)?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
     // commit

@@ -28,7 +28,7 @@ pub async fn delete(app: &App, ctx: &Context, id: &str) -> Result<()> {
         }
 
         // commit; what was decided holds for the row as it was read, so a changed row is decided on anew
-        let events = [notify::image_event("image.delete", &image)];
+        let events = [notify::image_deleted(&image)];
         match app.db.delete_image(&permit, &image, &events).await {
             Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
             other => break other?,

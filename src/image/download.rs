@@ -46,23 +46,14 @@ pub async fn download(app: &Arc<App>, ctx: &Context, id: &str, prefer: &[String]
     }
 
     // store
-    let (location, reader) = open_best(app, &image, prefer).await?;
-    let receipt = Receipt {
-        app: app.clone(),
-        ctx: ctx.clone(),
-        id: image.id.clone(),
-        owner: image.owner.clone(),
-        store: location.store.clone(),
-    };
+    let reader = open_best(app, &image, prefer).await?;
     let size = reader.size();
-    Ok(Some(Download { image: protect::visible(ctx, &image)?, reader, size, receipt }))
+    let visible = protect::visible(ctx, &image)?;
+    let receipt = Receipt { app: app.clone(), ctx: ctx.clone(), image };
+    Ok(Some(Download { image: visible, reader, size, receipt }))
 }
 
-async fn open_best<'a>(
-    app: &App,
-    image: &'a Image,
-    prefer: &[String],
-) -> Result<(&'a Location, Box<dyn Reader>)> {
+async fn open_best(app: &App, image: &Image, prefer: &[String]) -> Result<Box<dyn Reader>> {
     let rank = |l: &Location| {
         let wish = prefer.iter().position(|p| *p == l.store).unwrap_or(prefer.len());
         let weight = app.stores.get(&l.store).map_or(i32::MIN, |e| e.config().weight);
@@ -78,7 +69,7 @@ async fn open_best<'a>(
             continue;
         };
         match entry.store().open(&location.url).await {
-            Ok(reader) if image.size.is_none_or(|size| size == reader.size()) => return Ok((location, reader)),
+            Ok(reader) if image.size.is_none_or(|size| size == reader.size()) => return Ok(reader),
             Ok(reader) => {
                 let (found, size) = (reader.size(), image.size);
                 tracing::error!(image.id, store = location.store, found, ?size, "the copy has a wrong size");
@@ -96,21 +87,15 @@ async fn open_best<'a>(
 pub struct Receipt {
     app: Arc<App>,
     ctx: Context,
-    id: String,
-    owner: Option<String>,
-    store: String,
+    image: Image,
 }
 
 impl Receipt {
-    /// The store that the data comes from.
-    pub fn store(&self) -> &str {
-        &self.store
-    }
-
     /// Records that `sent` of `expected` bytes went out (event `image.send`).
     pub fn close(self, sent: u64, expected: u64) {
-        let event = notify::send_event(&self.id, self.owner.as_deref(), &self.ctx.caller, sent, expected);
-        let app = self.app;
+        let Self { app, ctx, image } = self;
+        let receiver = notify::Receiver { project: ctx.project(), user: &ctx.caller.user_id };
+        let event = notify::image_send(&image, sent, expected, receiver);
         tokio::spawn(async move { app.record(&[event]).await });
     }
 }

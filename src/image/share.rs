@@ -86,7 +86,7 @@ pub async fn remove_member(app: &App, ctx: &Context, id: &str, project: &str) ->
     let permit = authz::check_image(ctx, Action::DeleteMember, &image)?;
     check_shared(&image)?;
     let member = find(&image, project)?;
-    let events = [notify::member_event("image.member.delete", &image, member)];
+    let events = [notify::member_deleted(&image, member)];
     app.db.delete_member(&permit, &image, project, &events).await
 }
 

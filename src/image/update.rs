@@ -75,7 +75,7 @@ async fn edit(app: &App, ctx: &Context, id: &str, change: impl Fn(&Image) -> Res
         }
 
         // quota
-        quota::check_growth(&app.config.quota, &old, &new)?;
+        quota::check_change(&app.config.quota, &old, &new)?;
 
         // commit
         let events = [notify::image_event("image.update", &new)];

@@ -55,12 +55,7 @@ where
     check_state(&image)?;
 
     // quota
-    let cap = app.config.quota.image_size_cap;
-    if let (Some(declared), Some(cap)) = (request.declared, cap)
-        && declared > cap
-    {
-        return Err(over_cap(cap));
-    }
+    quota::check_size(&app.config.quota, request.declared.unwrap_or(0))?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
     // placement
@@ -86,7 +81,6 @@ where
         image,
         ticket,
         ranked: plan.ranked,
-        cap: cap.unwrap_or(u64::MAX),
         declared: request.declared,
     };
     tokio::spawn(run.to_the_end(body)).await.map_err(Error::internal)?
@@ -110,7 +104,6 @@ struct Run {
     image: Image,
     ticket: Upload,
     ranked: Vec<String>,
-    cap: u64,
     declared: Option<u64>,
 }
 
@@ -128,13 +121,13 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let prepare = notify::backend_event("image.prepare", &self.image, &self.ticket.store);
+        let prepare = notify::image_prepare(&self.image, &self.ticket.store);
         self.app.record(&[prepare]).await;
         match self.store(body).await {
             Ok(()) => Ok(()),
             Err(error) => {
                 let text = format!("image {}: {}", self.image.id, error.message());
-                let event = notify::error_event("image.upload", &text);
+                let event = notify::image_upload_failed(text);
                 // A failure to undo is the reaper's to repair: the lease row is still there.
                 if let Err(undo) = self.app.db.fail_upload(&self.permit, &self.ticket, &[event]).await {
                     tracing::error!(image.id = self.image.id, error = ?undo, "upload could not be undone yet");
@@ -226,9 +219,7 @@ impl Run {
     }
 
     fn check_size(&self, size: u64) -> Result<()> {
-        if size > self.cap {
-            return Err(over_cap(self.cap));
-        }
+        quota::check_size(&self.app.config.quota, size)?;
         match self.declared {
             Some(declared) if size > declared => {
                 Err(Error::invalid(format!("Size mismatch: declared {declared} bytes, got more.")))
@@ -246,7 +237,7 @@ impl Run {
         after.size = Some(received.size);
         after.virtual_size = received.virtual_size;
         after.checksum = Some(received.digests.md5.clone());
-        let events = [notify::image_event("image.upload", &after), notify::image_event("image.activate", &after)];
+        let events = [notify::image_uploaded(&after), notify::image_event("image.activate", &after)];
         let done = Published {
             url,
             size: received.size,
@@ -257,10 +248,6 @@ impl Run {
         };
         self.app.db.publish_upload(&self.permit, &self.ticket, done, &events).await.map(drop)
     }
-}
-
-fn over_cap(cap: u64) -> Error {
-    Error::too_large(format!("Denying attempt to upload image larger than {cap} bytes."))
 }
 
 fn no_store(last: Option<Error>) -> Error {
