@@ -1,5 +1,7 @@
 //! Benchmarks of functions.
 
+mod data_path;
+
 fn main() {
     divan::main();
 }

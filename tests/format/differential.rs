@@ -48,7 +48,7 @@ fn oracle(python: &str, image: &[u8]) -> String {
 #[test]
 fn what_oslo_utils_finds_unsafe_or_other_we_do_too() {
     let Ok(python) = std::env::var("FANLIGHT_TEST_PYTHON") else {
-        println!("NOT RUN: FANLIGHT_TEST_PYTHON is not set, verdicts were not compared with oslo.utils");
+        super::not_run("FANLIGHT_TEST_PYTHON is not set, verdicts were not compared with oslo.utils");
         return;
     };
     let mut cases: Vec<Vec<u8>> = images::all().into_iter().map(|(_, image)| image).collect();

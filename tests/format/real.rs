@@ -16,7 +16,7 @@ fn qemu_img() -> bool {
     let found = Command::new("qemu-img").arg("--version").stdout(Stdio::null()).status().is_ok_and(|s| s.success());
     assert!(found || std::env::var_os("CI").is_none(), "qemu-img is not installed");
     if !found {
-        println!("NOT RUN: qemu-img is not installed, images made by it were not inspected");
+        super::not_run("qemu-img is not installed, images made by it were not inspected");
     }
     found
 }
