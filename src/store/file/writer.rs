@@ -33,6 +33,8 @@ pub(super) struct FileWriter {
     writing: Option<Pending<Vec<u8>>>,
     syncing: Option<Pending<()>>,
     unsynced: u64,
+    /// A write failed or was given up half-way: bytes may be missing, so the object can no longer be finished.
+    broken: bool,
 }
 
 impl FileWriter {
@@ -60,7 +62,30 @@ impl FileWriter {
             Err(e) => return Err(e),
         };
         let block = Vec::new();
-        Ok(Self { lane, file, partial, target, url, block, writing: None, syncing: None, unsynced: 0 })
+        Ok(Self { lane, file, partial, target, url, block, writing: None, syncing: None, unsynced: 0, broken: false })
+    }
+
+    fn whole(&self) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(StoreError::permanent(StoreErrorKind::Unexpected, "write: an earlier write did not end well"));
+        }
+        Ok(())
+    }
+
+    async fn gather(&mut self, mut rest: &[u8]) -> Result<(), StoreError> {
+        while !rest.is_empty() {
+            if self.block.capacity() == 0 {
+                self.block.reserve_exact(BLOCK);
+            }
+            let room = BLOCK.saturating_sub(self.block.len());
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.block.extend_from_slice(now);
+            rest = later;
+            if self.block.len() >= BLOCK {
+                self.flush().await?;
+            }
+        }
+        Ok(())
     }
 
     /// Hands the block to the disk, once the one before is there.
@@ -107,23 +132,15 @@ impl FileWriter {
 #[async_trait]
 impl Writer for FileWriter {
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
-        let mut rest = &*data;
-        while !rest.is_empty() {
-            if self.block.capacity() == 0 {
-                self.block.reserve_exact(BLOCK);
-            }
-            let room = BLOCK.saturating_sub(self.block.len());
-            let (now, later) = rest.split_at(room.min(rest.len()));
-            self.block.extend_from_slice(now);
-            rest = later;
-            if self.block.len() >= BLOCK {
-                self.flush().await?;
-            }
-        }
+        self.whole()?;
+        self.broken = true;
+        self.gather(&data).await?;
+        self.broken = false;
         Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<String, StoreError> {
+        self.whole()?;
         self.flush().await?;
         self.settle().await?;
         if let Some(pending) = self.syncing.take() {
@@ -180,5 +197,26 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_lost_bytes_is_never_finished() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (partial, target) = (dir.path().join(".one.partial"), dir.path().join("one"));
+        let created = FileWriter::create(Lane::new(), partial.clone(), target.clone(), "file:///one".into()).await;
+        let mut writer = created.expect("a writer");
+        // The same file, but this descriptor cannot write.
+        writer.file = Arc::new(File::open(&partial).expect("there"));
+        let block = Bytes::from(vec![1; BLOCK]);
+        writer.write(block.clone()).await.expect("on its way");
+        writer.write(block.clone()).await.expect_err("the first block failed");
+        writer.write(block).await.expect_err("stays broken");
+        Box::new(writer).finish().await.expect_err("bytes are missing");
+        assert!(!target.exists() && partial.exists());
     }
 }
