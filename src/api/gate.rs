@@ -11,7 +11,7 @@ use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
-        header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE},
+        header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE},
     },
     middleware::Next,
     response::{IntoResponse, Response},
@@ -57,6 +57,10 @@ pub(super) async fn pass(State(api): State<Api>, request: Request, next: Next) -
         }
     };
     let mut response = error::render(response, form);
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // The router counts the empty body; a length here would speak of the body that is not sent.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
     if let Ok(value) = HeaderValue::try_from(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -98,7 +102,7 @@ fn health(method: &Method) -> Response {
         let content_type = (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
         ([content_type], "OK").into_response()
     } else {
-        StatusCode::METHOD_NOT_ALLOWED.into_response()
+        (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, HeaderValue::from_static("GET,HEAD"))]).into_response()
     }
 }
 

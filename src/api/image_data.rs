@@ -192,15 +192,15 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn silence_ends_an_upload() {
         let silent = Body::from_stream(
             stream::once(async { Ok::<_, CutOff>(Bytes::from_static(b"a")) }).chain(stream::pending()),
         );
-        let got: Vec<_> = incoming(silent, Duration::from_secs(3)).collect().await;
+        let got: Vec<_> = incoming(silent, Duration::from_millis(50)).collect().await;
         assert_eq!(got.len(), 2);
-        assert!(matches!(got.last(), Some(Err(CutOff::Idle(3)))));
-        let whole: Vec<_> = incoming(Body::from("abc"), Duration::from_secs(3)).collect().await;
+        assert!(matches!(got.last(), Some(Err(CutOff::Idle(_)))));
+        let whole: Vec<_> = incoming(Body::from("abc"), Duration::from_millis(50)).collect().await;
         assert!(whole.iter().all(std::result::Result::is_ok));
     }
 

@@ -1,0 +1,4 @@
+//! The API as clients meet it; files lie as URLs do.
+
+mod discovery;
+mod v2;

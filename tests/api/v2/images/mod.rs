@@ -1,0 +1,5 @@
+mod create;
+mod file;
+mod list;
+mod patch;
+mod show;

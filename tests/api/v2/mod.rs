@@ -1,0 +1,3 @@
+mod images;
+mod info;
+mod schemas;
