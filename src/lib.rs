@@ -1,6 +1,7 @@
 //! Fanlight: an image service for clouds whose rules are not in its code.
 
 pub mod authz;
+pub mod cli;
 pub mod config;
 pub mod context;
 pub mod db;
