@@ -137,7 +137,7 @@ fn check_listeners(root: &Section<'_>, config: &Config, env: Environment<'_>) {
     if matches!(config.identity, Identity::Dev) && !config.listen.ip().to_canonical().is_loopback() {
         let problem = format!("{} is not loopback, and identity mode `dev` believes every caller", config.listen);
         let help = "listen on 127.0.0.1 or [::1], or set another identity mode";
-        match env.get("FANLIGHT_LISTEN") {
+        match env.get("FANLIGHT_LISTEN").filter(|text| text.parse::<SocketAddr>().is_ok()) {
             Some(_) => env.fault("FANLIGHT_LISTEN", problem, help),
             None => root.fault("listen", problem, help),
         }
