@@ -72,13 +72,13 @@ impl Images {
             );
         }
         let images = Self {
-            hashing_algorithm: section.choice("hashing_algorithm", &algorithms).map_or(d.hashing_algorithm, str::to_owned),
+            hashing_algorithm: section
+                .choice("hashing_algorithm", &algorithms)
+                .map_or(d.hashing_algorithm, str::to_owned),
             disk_formats: formats(&section, "disk_formats", "qcow2", d.disk_formats),
             container_formats: formats(&section, "container_formats", "bare", d.container_formats),
             require_format_match: section.boolean("require_format_match", d.require_format_match),
-            vmdk_allowed_types: section
-                .list("vmdk_allowed_types", "streamOptimized")
-                .unwrap_or(d.vmdk_allowed_types),
+            vmdk_allowed_types: section.list("vmdk_allowed_types", "streamOptimized").unwrap_or(d.vmdk_allowed_types),
             gpt_checks_nonfatal: section.boolean("gpt_checks_nonfatal", d.gpt_checks_nonfatal),
             show_direct_url: section.boolean("show_direct_url", d.show_direct_url),
             show_locations: section.boolean("show_locations", d.show_locations),

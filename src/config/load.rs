@@ -36,7 +36,9 @@ impl Environment<'_> {
 
     fn address(&self, name: &str) -> Option<SocketAddr> {
         let text = self.get(name)?;
-        text.parse().map_err(|e| self.fault(name, format!("`{text}` is not valid: {e}"), "for instance `127.0.0.1:9292`")).ok()
+        text.parse()
+            .map_err(|e| self.fault(name, format!("`{text}` is not valid: {e}"), "for instance `127.0.0.1:9292`"))
+            .ok()
     }
 }
 
@@ -135,7 +137,7 @@ fn check_listeners(root: &Section<'_>, config: &Config, env: Environment<'_>) {
     if matches!(config.identity, Identity::Dev) && !config.listen.ip().to_canonical().is_loopback() {
         let problem = format!("{} is not loopback, and identity mode `dev` believes every caller", config.listen);
         let help = "listen on 127.0.0.1 or [::1], or set another identity mode";
-        match env.get("FANLIGHT_LISTEN") {
+        match env.get("FANLIGHT_LISTEN").filter(|text| text.parse::<SocketAddr>().is_ok()) {
             Some(_) => env.fault("FANLIGHT_LISTEN", problem, help),
             None => root.fault("listen", problem, help),
         }
@@ -152,7 +154,8 @@ fn check_names(root: &Section<'_>, config: &Config) {
         root.fault("node", "must have 1 to 255 printable characters", "use the name of the host");
     }
     let Some(url) = &config.public_endpoint else { return };
-    let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let bare =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if !matches!(url.scheme(), "http" | "https") || !bare {
         root.fault("public_endpoint", "is not a plain http or https URL", "for instance `https://images.example.org`");
     }
@@ -180,7 +183,11 @@ pub(super) fn secret(
     match read_bounded(&path, SECRET_MAX) {
         Ok(text) => Some(text.trim_end_matches(['\r', '\n']).into()),
         Err(problem) => {
-            section.fault(file_key, format!("`{}` {problem}", path.display()), "name a readable file with the secret alone");
+            section.fault(
+                file_key,
+                format!("`{}` {problem}", path.display()),
+                "name a readable file with the secret alone",
+            );
             None
         }
     }

@@ -85,13 +85,7 @@ impl<'a> Section<'a> {
         Self::new(source, String::new(), String::new(), Some(table), 0)
     }
 
-    fn new(
-        source: &'a Source<'a>,
-        name: String,
-        pattern: String,
-        table: Option<&'a DeTable<'a>>,
-        at: usize,
-    ) -> Self {
+    fn new(source: &'a Source<'a>, name: String, pattern: String, table: Option<&'a DeTable<'a>>, at: usize) -> Self {
         Self { source, name, pattern, table, at, asked: RefCell::default() }
     }
 
@@ -174,7 +168,9 @@ impl<'a> Section<'a> {
     /// A string that parses as `T`; `example` shows what is wanted. The value itself is shown: not for secrets.
     pub(super) fn parsed<T: FromStr<Err: Display>>(&self, key: &str, example: &str) -> Option<T> {
         let text = self.text(key)?;
-        text.parse().map_err(|e| self.fault(key, format!("`{text}` is not valid: {e}"), format!("for instance `{example}`"))).ok()
+        text.parse()
+            .map_err(|e| self.fault(key, format!("`{text}` is not valid: {e}"), format!("for instance `{example}`")))
+            .ok()
     }
 
     /// One of a closed set of words.

@@ -71,7 +71,10 @@ pub(super) fn development(data_dir: &Path) -> BTreeMap<String, Store> {
         state: StoreState::Up,
         backend: Backend::File { path: data_dir.join("stores").join(id) },
     };
-    BTreeMap::from([("alpha".to_owned(), store("alpha", "ssd", true)), ("beta".to_owned(), store("beta", "hdd", false))])
+    BTreeMap::from([
+        ("alpha".to_owned(), store("alpha", "ssd", true)),
+        ("beta".to_owned(), store("beta", "hdd", false)),
+    ])
 }
 
 /// All `[store.ID]` tables, with exactly one default.

@@ -12,7 +12,9 @@ impl Config {
             }
             Identity::TrustedHeaders { peers } => {
                 for net in peers.iter().filter(|net| net.addr().is_ipv4() && net.prefix_len() < 16) {
-                    all.push(format!("every host in {net} may act as any user: name single proxies in `identity.peers`"));
+                    all.push(format!(
+                        "every host in {net} may act as any user: name single proxies in `identity.peers`"
+                    ));
                 }
             }
             Identity::Keystone(keystone) if keystone.auth_url.scheme() == "http" && !is_local(&keystone.auth_url) => {

@@ -1,0 +1,62 @@
+//! What `serve` says at its start: what runs, where data lies, what is insecure about it, and what to try first.
+
+use std::fmt::Write;
+
+use crate::config::{Backend, Config, Identity};
+
+/// Writes the banner to standard error, where the log goes too: a script that reads standard output sees nothing.
+pub fn print(config: &Config) {
+    super::output::complain(&render(config));
+}
+
+/// The banner. A pure function of the configuration; no secret is in it.
+pub fn render(config: &Config) -> String {
+    let mut text = format!("Fanlight {} serves the Images API v2 on {}\n\n", env!("CARGO_PKG_VERSION"), url(config));
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<10} {value}");
+    };
+    row("database", config.database.describe(&config.data_dir));
+    for (id, store) in &config.stores {
+        let Backend::File { path } = &store.backend;
+        let labels: Vec<_> = store.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let default = if store.default { ", default" } else { "" };
+        row(
+            "store",
+            format!("{id} ({}{default}) {} {}", store.backend.kind(), path.display(), labels.join(" ")).trim().into(),
+        );
+    }
+    let folder =
+        |path: &Option<std::path::PathBuf>| path.as_ref().map_or("shipped".into(), |p| p.display().to_string());
+    row("policies", folder(&config.rules.policies));
+    row("plug-ins", folder(&config.rules.plugins));
+    row("identity", config.identity.mode().to_owned());
+    row("operator", format!("http://{}/metrics, /health, /rules", config.admin_listen));
+    let warnings = config.warnings();
+    if !warnings.is_empty() {
+        text.push_str("\nNot safe for others:\n");
+        for warning in warnings {
+            let _ = writeln!(text, "  - {warning}");
+        }
+    }
+    let _ = write!(text, "\nTry:\n  {}\n", first_command(config));
+    text
+}
+
+/// How this machine reaches the API.
+fn url(config: &Config) -> String {
+    match &config.public_endpoint {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => format!("http://{}", config.listen),
+    }
+}
+
+fn first_command(config: &Config) -> String {
+    let url = url(config);
+    match &config.identity {
+        Identity::Dev => format!("curl -H 'X-Auth-Token: demo:demo:member' {url}/v2/images"),
+        Identity::TrustedHeaders { .. } => format!("curl {url}/healthcheck"),
+        Identity::Keystone(_) => {
+            format!("curl -H \"X-Auth-Token: $(openstack token issue -f value -c id)\" {url}/v2/images")
+        }
+    }
+}

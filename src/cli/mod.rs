@@ -1,0 +1,36 @@
+//! The command line: what `fanlight --help` teaches, and how commands speak to people and to scripts.
+
+mod args;
+pub mod banner;
+mod check;
+mod output;
+mod rules;
+
+pub use self::{
+    args::{Check, Cli, Command, ConfigArgs, Database, Explain, Output as OutputArgs, Placement, Rules, Serve},
+    output::{Output, human_size},
+};
+pub use check::run as check;
+pub use rules::run as rules;
+
+/// How a command ended; documented in `fanlight --help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, and nothing is wrong.
+    Done = 0,
+    /// It ran and failed, or found something wrong.
+    Failed = 1,
+    /// The configuration has faults.
+    Configuration = 3,
+    /// The running gateway cannot be reached.
+    Unreachable = 4,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests;
