@@ -7,6 +7,7 @@ pub mod db;
 pub mod error;
 pub mod image;
 pub mod notify;
+pub mod quota;
 pub mod rules;
 pub mod store;
 
