@@ -1,3 +1,5 @@
 //! The one test binary.
 
+// The lints that tests are free of look for this attribute.
+#[cfg(test)]
 mod db;
