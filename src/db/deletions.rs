@@ -1,0 +1,115 @@
+//! Copies of data: taking one from an image, and the list of what stores still have to delete.
+
+use uuid::Uuid;
+
+use super::{
+    Db, images,
+    ledger::{self, Charge},
+    outbox,
+    row::{get, now},
+    tx::{Fail, Tx, args, transaction},
+};
+use crate::{
+    authz::Permit,
+    error::{Error, Result},
+    image::Image,
+    notify::Event,
+};
+
+/// Data that no image has any more and that a store still holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// Row id.
+    pub id: String,
+    /// The image that had it.
+    pub image_id: String,
+    /// Store id.
+    pub store: String,
+    /// Where in the store.
+    pub url: String,
+}
+
+impl Db {
+    /// Takes one copy from an image; its data is to be deleted afterwards.
+    ///
+    /// # Errors
+    /// `Forbidden` for the last copy, `NotFound` when image or copy is not there.
+    pub async fn remove_location(
+        &self,
+        p: &Permit,
+        image: &Image,
+        location_id: &str,
+        events: &[Event],
+    ) -> Result<Deletion> {
+        p.covers(&image.id)?;
+        transaction!(self, tx => remove(&mut tx, &image.id, location_id, events))
+    }
+
+    /// What stores have to delete, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is.
+    pub async fn deletions(&self, limit: u32) -> Result<Vec<Deletion>> {
+        let sql = self.text("SELECT id, image_id, store, url FROM deletions ORDER BY created_at, id LIMIT ?");
+        let rows = self.rows(sql, args![i64::from(limit)]).await?;
+        rows.iter()
+            .map(|r| Ok(Deletion { id: get(r, 0)?, image_id: get(r, 1)?, store: get(r, 2)?, url: get(r, 3)? }))
+            .collect()
+    }
+
+    /// The store has deleted it. Saying so twice is fine.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is.
+    pub async fn deletion_done(&self, p: &Permit, id: &str) -> Result<()> {
+        tracing::debug!(deletion = id, decision = p.decision(), "data deleted");
+        transaction!(self, tx => done(&mut tx, id))
+    }
+}
+
+async fn done(tx: &mut Tx, id: &str) -> Result<(), Fail> {
+    tx.run("DELETE FROM deletions WHERE id = ?", args![id]).await?;
+    Ok(())
+}
+
+async fn remove(tx: &mut Tx, image: &str, location: &str, events: &[Event]) -> Result<Deletion, Fail> {
+    let lock = "UPDATE images SET version = version + 1, updated_at = ? WHERE id = ? AND deleted = 0";
+    if tx.run(lock, args![now(), image]).await? == 0 {
+        return Err(images::missing(image).into());
+    }
+    let before = images::read(tx, image).await?;
+    let Some(copy) = before.locations.iter().find(|l| l.id == location) else {
+        return Err(Error::not_found(format!("Image {image} has no such location")).into());
+    };
+    if before.locations.len() == 1 {
+        return Err(Error::forbidden(format!("Cannot delete the last location of image {image}")).into());
+    }
+    let gone = take(tx, image, location, &copy.store, &copy.url).await?;
+    if let (Some(owner), Some(size)) = (&before.owner, before.size) {
+        let back = i64::try_from(size).unwrap_or(i64::MAX);
+        ledger::apply(tx, vec![Charge::in_use(owner, ledger::SIZE_TOTAL, -back)]).await?;
+    }
+    let after = Image { locations: before.locations.iter().filter(|l| l.id != location).cloned().collect(), ..before };
+    outbox::write(tx, events, Some(&after)).await?;
+    Ok(gone)
+}
+
+/// Turns all locations of an image into deletions.
+pub(super) async fn take_all(tx: &mut Tx, image: &str) -> Result<Vec<Deletion>, Fail> {
+    let rows =
+        tx.all("SELECT id, store, url FROM image_locations WHERE image_id = ? ORDER BY id", args![image]).await?;
+    let mut gone = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (id, store, url): (String, String, String) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
+        gone.push(take(tx, image, &id, &store, &url).await?);
+    }
+    Ok(gone)
+}
+
+async fn take(tx: &mut Tx, image: &str, location: &str, store: &str, url: &str) -> Result<Deletion, Fail> {
+    tx.run("DELETE FROM image_locations WHERE id = ? AND image_id = ?", args![location, image]).await?;
+    let id = Uuid::now_v7().to_string();
+    let sql = "INSERT INTO deletions (id, image_id, store, url, created_at) VALUES (?, ?, ?, ?, ?)";
+    tx.run(sql, args![&id, image, store, url, now()]).await?;
+    Ok(Deletion { id, image_id: image.to_owned(), store: store.to_owned(), url: url.to_owned() })
+}
