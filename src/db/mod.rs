@@ -131,17 +131,9 @@ async fn pool(cfg: &config::Database, wait: Duration, dialect: Dialect, url: &Ur
 
 /// The URL of the configuration, or that of a SQLite file in the data folder.
 fn url(cfg: &config::Database, data_dir: &Path) -> Result<Url> {
-    let from_file = match &cfg.url_file {
-        Some(path) => Some(
-            std::fs::read_to_string(path)
-                .map_err(|e| Error::invalid(format!("cannot read `{}`", path.display())).with_source(e))?,
-        ),
-        None => None,
-    };
-    let text = match (&cfg.url, from_file) {
-        (Some(url), _) => url.expose_secret().trim().to_owned(),
-        (None, Some(text)) => text.trim().to_owned(),
-        (None, None) => {
+    let text = match &cfg.url {
+        Some(url) => url.expose_secret().trim().to_owned(),
+        None => {
             std::fs::create_dir_all(data_dir)
                 .map_err(|e| Error::invalid(format!("cannot make `{}`", data_dir.display())).with_source(e))?;
             let path = data_dir.join("fanlight.db");

@@ -48,6 +48,14 @@ impl Db {
         transaction!(self, tx => claim(&mut tx, limit))
     }
 
+    /// Writes events that belong to no change of a row.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is.
+    pub async fn record_events(&self, events: &[Event]) -> Result<()> {
+        transaction!(self, tx => write(&mut tx, events, None))
+    }
+
     /// Forgets events that were sent.
     ///
     /// # Errors
