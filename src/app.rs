@@ -3,14 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    config::Config,
-    db::Db,
-    error::Result,
-    identity::Authenticator,
-    jobs,
-    notify::Event,
-    rules::Rulebook,
-    store::Stores,
+    config::Config, db::Db, error::Result, identity::Authenticator, jobs, notify::Event, rules::Rulebook, store::Stores,
 };
 
 /// One gateway. Holds no state of its own but caches: the truth is in the database and the stores.

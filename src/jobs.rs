@@ -13,6 +13,7 @@ use crate::{
     error::Result,
     notify,
     store::StoreErrorKind,
+    telemetry,
 };
 
 /// Pause between rounds of the reaper and the collector.
@@ -35,6 +36,10 @@ pub fn start(app: &Arc<App>) -> Running {
         Ok(())
     }));
     set.spawn(notify::Sender::new(app.db.clone()).run());
+    set.spawn(every(ROUND, app.clone(), |_| async {
+        telemetry::upkeep();
+        Ok(())
+    }));
     let rules = app.rules.clone();
     set.spawn(async move { rules.watch().await });
     Running(set)

@@ -1,3 +1,5 @@
 //! The `fanlight` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    fanlight::cli::main()
+}

@@ -41,6 +41,7 @@ actions! {
     AddImage "add_image" "Create an image row.";
     GetImage "get_image" "See an image.";
     GetImages "get_images" "List images.";
+    GetAllImages "get_all_images" "List the images of every project.";
     ModifyImage "modify_image" "Change attributes and tags.";
     DeleteImage "delete_image" "Delete an image.";
     PublicizeImage "publicize_image" "Make an image public.";

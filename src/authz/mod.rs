@@ -1,16 +1,23 @@
 //! The gate: may this caller do this with that? Cedar policies decide; nothing else grants.
 
+use std::time::Instant;
+
 use crate::{
     context::Context,
-    error::Result,
+    error::{Error, Kind, Result},
     image::{Image, Member},
 };
 
 mod action;
+mod decide;
+mod entities;
 mod permit;
+mod policies;
+mod source;
 
 pub use action::Action;
 pub use permit::Permit;
+pub use policies::Policies;
 
 /// What an action is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +51,48 @@ pub struct StoreFacts {
 /// `Forbidden` with a decision id when the policies do not permit it; `Unavailable` when a policy errors
 /// (an error would skip a `forbid`, so it never counts as permission).
 pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Permit> {
-    let _ = (ctx, action, resource);
-    Err(crate::Error::forbidden("skeleton"))
+    let began = Instant::now();
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    let verdict = decide::decide(&ctx.rules.policies, &ctx.caller, action, &resource);
+    let outcome = match &verdict {
+        Ok(v) if v.permitted => "permit",
+        Ok(_) => "deny",
+        Err(_) => "fault",
+    };
+    let took = began.elapsed();
+    metrics::counter!("fanlight_decisions_total", "action" => action.as_str(), "outcome" => outcome).increment(1);
+    metrics::histogram!("fanlight_decision_seconds").record(took.as_secs_f64());
+    let policies = verdict.as_ref().map(|v| v.policies.as_slice()).unwrap_or_default();
+    // Denials are what operators look for; a line per permitted request is for those who ask for it.
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "fanlight::decision",
+                decision = %id,
+                action = action.as_str(),
+                resource = %resource,
+                outcome,
+                ?policies,
+                generation = ctx.rules.generation,
+                user = %ctx.caller.user_id,
+                project = ctx.project().unwrap_or_default(),
+                latency_us = took.as_micros(),
+                request_id = %ctx.request_id,
+            )
+        };
+    }
+    match outcome {
+        "permit" => log!(debug),
+        "deny" => log!(info),
+        _ => log!(error),
+    }
+    match verdict {
+        Ok(v) if v.permitted => Ok(Permit::new(action, resource.image(), id)),
+        Ok(_) => {
+            Err(Error::forbidden(format!("You are not authorized to complete {action} action.")).with_decision(id))
+        }
+        Err(fault) => Err(fault.with_decision(id)),
+    }
 }
 
 /// As [`check`] on an image that was loaded by id: a denial is `NotFound` unless the caller may `get_image`.
@@ -53,7 +100,18 @@ pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Pe
 /// # Errors
 /// As [`check`], or `NotFound` where the existence of the image stays hidden.
 pub fn check_image(ctx: &Context, action: Action, image: &Image) -> Result<Permit> {
-    check(ctx, action, Resource::Image(image))
+    let denial = match check(ctx, action, Resource::Image(image)) {
+        Err(e) if e.kind() == Kind::Forbidden => e,
+        other => return other,
+    };
+    if action != Action::GetImage && allows(ctx, Action::GetImage, Resource::Image(image))? {
+        return Err(denial);
+    }
+    let hidden = Error::not_found(format!("No image found with ID {}", image.id));
+    Err(match denial.decision() {
+        Some(id) => hidden.with_decision(id),
+        None => hidden,
+    })
 }
 
 /// Whether the rules permit it, without a log line and without proof: to filter rows of a list and to shape bodies.
@@ -61,6 +119,36 @@ pub fn check_image(ctx: &Context, action: Action, image: &Image) -> Result<Permi
 /// # Errors
 /// `Unavailable` when a policy errors.
 pub fn allows(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<bool> {
-    let _ = (ctx, action, resource);
-    Ok(false)
+    decide::decide(&ctx.rules.policies, &ctx.caller, action, &resource).map(|v| v.permitted)
+}
+
+/// Whether the rules permit `action` on each of the named properties of an image, in their order; as [`allows`], but
+/// the caller and the image are described to the policies once.
+///
+/// # Errors
+/// `Unavailable` when a policy errors.
+pub fn allows_properties(ctx: &Context, action: Action, image: &Image, names: &[&str]) -> Result<Vec<bool>> {
+    decide::decide_properties(&ctx.rules.policies, &ctx.caller, action, image, names)
+}
+
+impl Resource<'_> {
+    fn image(&self) -> Option<&str> {
+        match self {
+            Self::Service => None,
+            Self::Image(image) | Self::Member(image, _) | Self::Property(image, _) => Some(&image.id),
+            Self::Store(_, image) => image.map(|i| i.id.as_str()),
+        }
+    }
+}
+
+impl std::fmt::Display for Resource<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Service => f.write_str("service"),
+            Self::Image(image) => write!(f, "image/{}", image.id),
+            Self::Member(image, member) => write!(f, "image/{}/member/{}", image.id, member.member),
+            Self::Property(image, name) => write!(f, "image/{}/property/{name}", image.id),
+            Self::Store(store, _) => write!(f, "store/{}", store.id),
+        }
+    }
 }

@@ -3,14 +3,19 @@
 mod args;
 pub mod banner;
 mod check;
+mod db;
+mod dispatch;
 mod output;
+mod placement;
 mod rules;
+mod serve;
 
 pub use self::{
     args::{Check, Cli, Command, ConfigArgs, Database, Explain, Output as OutputArgs, Placement, Rules, Serve},
     output::{Output, human_size},
 };
 pub use check::run as check;
+pub use dispatch::main;
 pub use rules::run as rules;
 
 /// How a command ended; documented in `fanlight --help`.

@@ -46,7 +46,9 @@ pub async fn run(config: Config) -> Result<()> {
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|e| {
-        Error::invalid(format!("cannot listen on {address}: {e}; is another gateway running? see `fanlight serve --help`"))
+        Error::invalid(format!(
+            "cannot listen on {address}: {e}; is another gateway running? see `fanlight serve --help`"
+        ))
     })
 }
 
@@ -62,7 +64,8 @@ async fn prepare_schema(app: &App) -> Result<()> {
     if status.is_current() {
         Ok(())
     } else {
-        Err(Error::invalid(format!("the database is not up to date ({status}): run `fanlight db migrate`")))
+        let text = format!("{} migrations are pending: run `fanlight db migrate`", status.pending.len());
+        Err(Error::invalid(text))
     }
 }
 

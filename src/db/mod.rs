@@ -100,6 +100,11 @@ impl Db {
         self.row("SELECT 1".into(), vec![]).await.map(drop)
     }
 
+    /// Whether the database belongs to this gateway alone (SQLite), so that no operator has to migrate it.
+    pub fn is_embedded(&self) -> bool {
+        self.inner.dialect == Dialect::Sqlite
+    }
+
     /// Closes all connections; later calls fail with `Unavailable`.
     pub async fn close(&self) {
         self.inner.pool.close().await;

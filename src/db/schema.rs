@@ -22,7 +22,7 @@ const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[(
 )];
 
 /// Where the schema of a database stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SchemaStatus {
     /// Migrations that were applied, in order, such as `0001 images`.
     pub applied: Vec<String>,

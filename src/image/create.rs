@@ -44,13 +44,14 @@ pub struct NewImage {
 }
 
 impl NewImage {
-    fn into_image(self, ctx: &Context, now: Timestamp) -> Image {
+    /// The queued image that this would make for a caller in `project`.
+    pub(crate) fn into_image(self, project: Option<&str>, now: Timestamp) -> Image {
         Image {
             id: self.id.unwrap_or_else(|| Uuid::new_v4().to_string()),
             name: self.name,
             status: Status::Queued,
             visibility: self.visibility.unwrap_or(Visibility::Shared),
-            owner: self.owner.or_else(|| ctx.caller.project_id.clone()),
+            owner: self.owner.or_else(|| project.map(str::to_owned)),
             protected: self.protected,
             os_hidden: self.os_hidden,
             checksum: None,
@@ -78,7 +79,7 @@ impl NewImage {
 /// # Errors
 /// `Forbidden` by policy, `Conflict` when the id was ever used, `TooLarge` over a quota.
 pub async fn create(app: &App, ctx: &Context, new: NewImage) -> Result<Image> {
-    let image = new.into_image(ctx, Timestamp::now());
+    let image = new.into_image(ctx.project(), Timestamp::now());
 
     // authorize
     let permit = authz::check(ctx, Action::AddImage, Resource::Image(&image))?;

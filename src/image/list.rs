@@ -32,13 +32,7 @@ pub struct Listing {
 ///
 /// # Errors
 /// `Invalid` for a marker that is unknown or not visible; `Forbidden` by policy `get_images`.
-pub async fn list(
-    app: &App,
-    ctx: &Context,
-    query: &ListQuery,
-    marker: Option<&str>,
-    limit: u32,
-) -> Result<Listing> {
+pub async fn list(app: &App, ctx: &Context, query: &ListQuery, marker: Option<&str>, limit: u32) -> Result<Listing> {
     authz::check(ctx, Action::GetImages, Resource::Service)?;
     let viewer = Viewer {
         project: ctx.caller.project_id.clone(),

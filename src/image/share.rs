@@ -50,8 +50,7 @@ pub async fn add_member(app: &App, ctx: &Context, id: &str, project: &str) -> Re
     let permit = authz::check_image(ctx, Action::AddMember, &image)?;
     check_shared(&image)?;
     let now = jiff::Timestamp::now();
-    let new =
-        Member { member: project.to_owned(), status: MemberStatus::Pending, created_at: now, updated_at: now };
+    let new = Member { member: project.to_owned(), status: MemberStatus::Pending, created_at: now, updated_at: now };
     let events = [notify::member_event("image.member.create", &image, &new)];
     app.db.add_member(&permit, &image, project, app.config.quota.image_member_quota, &events).await
 }
@@ -60,13 +59,7 @@ pub async fn add_member(app: &App, ctx: &Context, id: &str, project: &str) -> Re
 ///
 /// # Errors
 /// `NotFound`, `Forbidden`.
-pub async fn set_member(
-    app: &App,
-    ctx: &Context,
-    id: &str,
-    project: &str,
-    status: MemberStatus,
-) -> Result<Member> {
+pub async fn set_member(app: &App, ctx: &Context, id: &str, project: &str, status: MemberStatus) -> Result<Member> {
     let image = show::load(app, id).await?;
     authz::check_image(ctx, Action::GetImage, &image)?;
     let member = find(&image, project)?;

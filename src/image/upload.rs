@@ -60,8 +60,7 @@ where
 
     // placement
     let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(s)).collect();
-    let wish =
-        placement::Request { image: &image, size: request.declared, explicit: request.store.as_deref() };
+    let wish = placement::Request { image: &image, size: request.declared, explicit: request.store.as_deref() };
     let plan = placement::plan(ctx, &wish, &candidates)?;
     let first = plan.ranked.first().ok_or_else(|| no_store(None))?.clone();
 
@@ -75,15 +74,8 @@ where
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
     let ticket = app.db.begin_upload(&permit, &image, begin).await?;
-    let run = Run {
-        app: app.clone(),
-        permit,
-        image,
-        ticket,
-        ranked: plan.ranked,
-        declared: request.declared,
-    };
-    tokio::spawn(run.to_the_end(body)).await.map_err(Error::internal)?
+    let run = Run { app: app.clone(), permit, image, ticket, ranked: plan.ranked, declared: request.declared };
+    tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
 }
 
 fn check_state(image: &Image) -> Result<()> {
@@ -116,7 +108,7 @@ struct Received {
 
 impl Run {
     /// Publishes the data, or undoes everything.
-    async fn to_the_end<S, E>(mut self, body: S) -> Result<()>
+    async fn finish<S, E>(mut self, body: S) -> Result<()>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,

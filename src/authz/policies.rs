@@ -1,0 +1,155 @@
+//! The policies of one generation, cut into slices: an evaluation costs time per policy, so each looks only at those
+//! that can apply to its action and type of resource.
+
+use std::collections::HashMap;
+
+use cedar_policy::{
+    ActionConstraint, Effect, Entities, Entity, EntityTypeName, EntityUid, PolicySet, ResourceConstraint, Schema,
+};
+
+use super::{Action, entities, source};
+use crate::rules::Fault;
+
+const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");
+
+/// Parsed, validated policies, ready to decide.
+pub struct Policies {
+    slices: HashMap<(Action, Kind), Slice>,
+    schema: Schema,
+    ids: Vec<String>,
+}
+
+/// Types of resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Service,
+    Image,
+    Member,
+    Property,
+    Store,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Service, Self::Image, Self::Member, Self::Property, Self::Store];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "Service",
+            Self::Image => "Image",
+            Self::Member => "Member",
+            Self::Property => "Property",
+            Self::Store => "Store",
+        }
+    }
+}
+
+/// What can decide one action on one type of resource.
+pub(super) struct Slice {
+    pub(super) set: PolicySet,
+    pub(super) action: EntityUid,
+    /// The action with its groups: without it, `action in` is silently false.
+    pub(super) action_entity: Entity,
+    /// The permit that needs no evaluation, when nothing forbids.
+    pub(super) unconditional: Option<String>,
+}
+
+impl Policies {
+    /// Parses, validates strictly and slices.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with file and line: no half of a set is ever used.
+    pub fn load(files: &[(String, Vec<u8>)]) -> Result<Self, Vec<Fault>> {
+        let broken = |text: String| vec![Fault::new("schema.cedarschema", None, text)];
+        let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|e| broken(e.to_string()))?;
+        let actions = schema.action_entities().map_err(|e| broken(e.to_string()))?;
+        let set = source::parse(files, &schema)?;
+        let mut slices = HashMap::new();
+        for action in Action::ALL {
+            let uid = entities::uid("Action", action.as_str()).map_err(|e| broken(e.to_string()))?;
+            let Some(types) = schema.resources_for_action(&uid).map(|t| t.cloned().collect::<Vec<_>>()) else {
+                return Err(broken(format!("action `{action}` is not in the schema")));
+            };
+            for kind in Kind::ALL.into_iter().filter(|k| types.iter().any(|t| t.to_string() == k.as_str())) {
+                let slice = slice(&set, &uid, kind, &actions)
+                    .ok_or_else(|| broken(format!("no entity for action `{action}`")))?;
+                slices.insert((*action, kind), slice);
+            }
+        }
+        let mut ids: Vec<String> = set.policies().map(|p| p.id().to_string()).collect();
+        ids.sort();
+        Ok(Self { slices, schema, ids })
+    }
+
+    /// The policies that this binary ships, as file name and content.
+    #[must_use]
+    pub fn shipped() -> Vec<(String, Vec<u8>)> {
+        [
+            ("admin.cedar", include_str!("../../policies/admin.cedar")),
+            ("images.cedar", include_str!("../../policies/images.cedar")),
+            ("locations.cedar", include_str!("../../policies/locations.cedar")),
+            ("members.cedar", include_str!("../../policies/members.cedar")),
+            ("properties.cedar", include_str!("../../policies/properties.cedar")),
+            ("schema.cedarschema", SCHEMA),
+            ("stores.cedar", include_str!("../../policies/stores.cedar")),
+        ]
+        .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
+        .into()
+    }
+
+    /// The ids of all policies, sorted.
+    #[must_use]
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    pub(super) fn slice(&self, action: Action, kind: Kind) -> Option<&Slice> {
+        self.slices.get(&(action, kind))
+    }
+
+    pub(super) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+}
+
+fn slice(all: &PolicySet, action: &EntityUid, kind: Kind, actions: &Entities) -> Option<Slice> {
+    let mut set = PolicySet::new();
+    let mut unconditional = None;
+    let mut forbidden = false;
+    for policy in all.policies() {
+        let acts = match policy.action_constraint() {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(one) => within(action, &one, actions),
+            ActionConstraint::In(many) => many.iter().any(|one| within(action, one, actions)),
+        };
+        let of_kind = |t: &EntityTypeName| t.to_string() == kind.as_str();
+        let (fits, every) = match policy.resource_constraint() {
+            ResourceConstraint::Any => (true, true),
+            ResourceConstraint::Is(t) => (of_kind(&t), true),
+            ResourceConstraint::IsIn(t, _) => (of_kind(&t), false),
+            ResourceConstraint::Eq(one) => (of_kind(one.type_name()), false),
+            ResourceConstraint::In(_) => (true, false),
+        };
+        if !acts || !fits {
+            continue;
+        }
+        forbidden |= policy.effect() == Effect::Forbid;
+        let anybody = matches!(
+            policy.principal_constraint(),
+            cedar_policy::PrincipalConstraint::Any | cedar_policy::PrincipalConstraint::Is(_)
+        );
+        if every && anybody && !policy.has_non_scope_constraint() {
+            unconditional = Some(policy.id().to_string());
+        }
+        set.add(policy.clone()).ok()?;
+    }
+    Some(Slice {
+        set,
+        action: action.clone(),
+        action_entity: actions.get(action)?.clone(),
+        unconditional: unconditional.filter(|_| !forbidden),
+    })
+}
+
+fn within(action: &EntityUid, group: &EntityUid, actions: &Entities) -> bool {
+    action == group || actions.is_ancestor_of(group, action)
+}

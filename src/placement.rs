@@ -1,0 +1,310 @@
+//! Placement: which store takes the data of an image, in order, and why the others do not.
+//!
+//! Cedar says which stores a project may use; what is full, down or draining is left out; plug-ins rank the rest, each
+//! seeing only what those before it accepted; a plug-in that fails is replaced by the built-in ranking, and the plan
+//! says so. A plug-in can so never bring in a store that policy or state keeps out.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    authz::{self, Action, Resource, StoreFacts},
+    config::StoreState,
+    context::Context,
+    error::{Error, Kind, Result},
+    image::Image,
+    store::Entry,
+    wasm::{Plugin, types},
+};
+
+mod builtin;
+#[cfg(test)]
+mod tests;
+
+/// Seconds after which a client may try again when every store is down.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A store as placement sees it.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// What policies see too.
+    pub facts: StoreFacts,
+    /// The operator's weight.
+    pub weight: i32,
+    /// Takes part or not.
+    pub state: StoreState,
+    /// The last probe went well.
+    pub healthy: bool,
+    /// Bytes in all; 0 when not known.
+    pub total: u64,
+    /// Bytes free.
+    pub free: u64,
+    /// Uploads under way.
+    pub in_flight: u32,
+    /// Microseconds of the last answers.
+    pub latency_us: u32,
+}
+
+impl Candidate {
+    /// The store as it is now.
+    pub fn of(entry: &Entry) -> Self {
+        let figures = entry.figures();
+        Self {
+            facts: entry.facts(),
+            weight: entry.config().weight,
+            state: figures.state,
+            healthy: figures.healthy,
+            total: figures.total,
+            free: figures.free,
+            in_flight: figures.in_flight,
+            latency_us: figures.latency_us,
+        }
+    }
+}
+
+/// What is to be placed.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The image.
+    pub image: &'a Image,
+    /// Bytes, if known.
+    pub size: Option<u64>,
+    /// The store that the client names.
+    pub explicit: Option<&'a str>,
+}
+
+/// The outcome, with a reason for every store.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// Ids of the stores to try, best first.
+    pub ranked: Vec<String>,
+    /// What was said of each store.
+    pub verdicts: Vec<Verdict>,
+    /// Who ranked: plug-ins with their digests, `built-in`, or `client`.
+    pub decided_by: String,
+    /// Why the built-in ranking stood in for a plug-in.
+    pub fallback: Option<String>,
+}
+
+/// What was said of one store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Store id.
+    pub store: String,
+    /// May take the data.
+    pub accepted: bool,
+    /// 0 to 1000, larger is better.
+    pub score: u32,
+    /// One word.
+    pub code: String,
+    /// One sentence.
+    pub text: String,
+}
+
+impl Verdict {
+    fn rejected(store: &str, code: &str, text: impl Into<String>) -> Self {
+        Self { store: store.into(), accepted: false, score: 0, code: code.into(), text: text.into() }
+    }
+}
+
+/// Ranks `candidates` for `request`.
+///
+/// # Errors
+/// `Invalid` for an explicit store that does not exist, `Forbidden` when policy permits none (or not that one),
+/// `TooLarge` when those that are permitted are full, `Unavailable` when they are down.
+pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> Result<Plan> {
+    let mut verdicts = Vec::with_capacity(candidates.len());
+    let mut open: Vec<&Candidate> = Vec::with_capacity(candidates.len());
+    if let Some(wish) = request.explicit
+        && !candidates.iter().any(|c| c.facts.id == wish)
+    {
+        return Err(unknown_store(wish));
+    }
+    for candidate in candidates {
+        match objection(ctx, request, candidate)? {
+            Some(verdict) => verdicts.push(verdict),
+            None => open.push(candidate),
+        }
+    }
+    if open.is_empty() {
+        return Err(refusal(request, &verdicts));
+    }
+    let mut plan = Plan { ranked: Vec::new(), verdicts, decided_by: "client".into(), fallback: None };
+    match request.explicit {
+        Some(wish) => plan.take(vec![accepted(wish, 1000, "explicit", "named by the client")]),
+        None => rank(ctx, request, open, &mut plan),
+    }
+    log(ctx, request, &plan);
+    if plan.ranked.is_empty() { Err(refusal(request, &plan.verdicts)) } else { Ok(plan) }
+}
+
+/// Why a store is out before anybody ranks.
+fn objection(ctx: &Context, request: &Request<'_>, c: &Candidate) -> Result<Option<Verdict>> {
+    let id = &c.facts.id;
+    if request.explicit.is_some_and(|wish| wish != *id) {
+        return Ok(Some(Verdict::rejected(id, "not-chosen", "the client names another store")));
+    }
+    if !authz::allows(ctx, Action::PlaceImage, Resource::Store(&c.facts, Some(request.image)))? {
+        return Ok(Some(Verdict::rejected(id, "not-permitted", "policy `place_image` does not permit it")));
+    }
+    let state = match c.state {
+        StoreState::Up => None,
+        StoreState::Draining => Some("draining"),
+        StoreState::ReadOnly => Some("read-only"),
+    };
+    Ok(match state {
+        Some(state) => Some(Verdict::rejected(id, state, format!("the store is {state}"))),
+        None if !c.healthy => Some(Verdict::rejected(id, "down", "the store does not answer")),
+        None if c.free == 0 || request.size.is_some_and(|size| size > c.free) => {
+            Some(Verdict::rejected(id, "full", format!("{} bytes free", c.free)))
+        }
+        None => None,
+    })
+}
+
+/// Lets every plug-in narrow and rank what the one before it left.
+fn rank(ctx: &Context, request: &Request<'_>, mut open: Vec<&Candidate>, plan: &mut Plan) {
+    let plugins = ctx.rules.plugins.placement();
+    let mut judged = builtin::rank(&open);
+    let mut deciders = Vec::new();
+    for plugin in plugins {
+        match ask(plugin, ctx, request, &open) {
+            Ok(verdicts) => {
+                deciders.push(plugin.id());
+                let (yes, no): (Vec<_>, Vec<_>) = verdicts.into_iter().partition(|v| v.accepted);
+                plan.verdicts.extend(no);
+                open.retain(|c| yes.iter().any(|v| v.store == c.facts.id));
+                judged = yes;
+            }
+            Err(error) => {
+                tracing::warn!(plugin = plugin.name(), %error, image.id = request.image.id, "plug-in failed, built-in ranking");
+                metrics::counter!("fanlight_placement_fallback_total", "plugin" => plugin.name().to_owned())
+                    .increment(1);
+                plan.fallback = Some(format!("{}: {error}", plugin.name()));
+                judged = builtin::rank(&open);
+            }
+        }
+    }
+    plan.decided_by = if deciders.is_empty() { "built-in".into() } else { deciders.join(", ") };
+    plan.take(judged);
+}
+
+impl Plan {
+    fn take(&mut self, mut accepted: Vec<Verdict>) {
+        // Stable: equal scores keep the order that the ranking gave.
+        accepted.sort_by_key(|v| std::cmp::Reverse(v.score));
+        self.ranked = accepted.iter().map(|v| v.store.clone()).collect();
+        self.verdicts.splice(0..0, accepted);
+    }
+}
+
+/// One call for all candidates. A candidate without a verdict is not accepted.
+fn ask(
+    plugin: &Plugin,
+    ctx: &Context,
+    request: &Request<'_>,
+    open: &[&Candidate],
+) -> std::result::Result<Vec<Verdict>, crate::wasm::CallError> {
+    let question = types::Request {
+        image: image(request, plugin.properties()),
+        stores: open.iter().map(|c| store(c)).collect(),
+        now_ms: u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0),
+        seed: seed(&ctx.request_id),
+    };
+    let mut answers: Vec<Option<types::Verdict>> = vec![None; open.len()];
+    for verdict in plugin.rank(&question)? {
+        if let Some(slot) = answers.get_mut(verdict.store as usize) {
+            *slot = Some(verdict);
+        }
+    }
+    let named = open.iter().zip(answers).map(|(c, answer)| match answer {
+        Some(v) => {
+            Verdict { store: c.facts.id.clone(), accepted: v.accepted, score: v.score, code: v.code, text: v.text }
+        }
+        None => Verdict::rejected(&c.facts.id, "no-verdict", "the plug-in does not mention it"),
+    });
+    Ok(named.collect())
+}
+
+fn image(request: &Request<'_>, wanted: &[String]) -> types::Image {
+    let image = request.image;
+    let shown = |name: &String| image.properties.get(name).map(|value| (name.clone(), value.clone()));
+    types::Image {
+        id: image.id.clone(),
+        project: image.owner.clone(),
+        size: request.size,
+        disk_format: image.disk_format.clone(),
+        container_format: image.container_format.clone(),
+        visibility: image.visibility.as_str().into(),
+        tags: image.tags.iter().cloned().collect(),
+        properties: wanted.iter().filter_map(shown).collect(),
+    }
+}
+
+fn store(c: &Candidate) -> types::Store {
+    types::Store {
+        id: c.facts.id.clone(),
+        kind: c.facts.kind.clone(),
+        labels: c.facts.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        weight: c.weight,
+        total: c.total,
+        free: c.free,
+        in_flight: c.in_flight,
+        latency_us: c.latency_us,
+    }
+}
+
+fn seed(request_id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    request_id.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn accepted(store: &str, score: u32, code: &str, text: &str) -> Verdict {
+    Verdict { store: store.into(), accepted: true, score, code: code.into(), text: text.into() }
+}
+
+fn unknown_store(id: &str) -> Error {
+    Error::invalid(format!("Invalid store identifier: {id}"))
+}
+
+/// No store is left. The text speaks only of what the caller may know: stores that policy keeps from them stay out of
+/// it, and an explicit one of those looks as if it did not exist.
+fn refusal(request: &Request<'_>, verdicts: &[Verdict]) -> Error {
+    let known: Vec<_> =
+        verdicts.iter().filter(|v| !matches!(v.code.as_str(), "not-permitted" | "not-chosen")).collect();
+    if known.is_empty() {
+        return match request.explicit {
+            Some(wish) => Error::forbidden(format!("You are not authorized to place this image in store {wish}.")),
+            None => Error::forbidden("You are not authorized to place this image in any store."),
+        };
+    }
+    let reasons: Vec<_> = known.iter().map(|v| format!("{}: {}", v.store, v.text)).collect();
+    let text = format!("No store takes the image. {}", reasons.join("; "));
+    if known.iter().all(|v| v.code == "full") {
+        Error::new(Kind::TooLarge, text)
+    } else if known.iter().any(|v| matches!(v.code.as_str(), "down" | "draining" | "read-only" | "full")) {
+        Error::unavailable(text, RETRY)
+    } else {
+        // Plug-ins turned all of them down: final for this image.
+        Error::conflict(text)
+    }
+}
+
+fn log(ctx: &Context, request: &Request<'_>, plan: &Plan) {
+    let first = plan.ranked.first().map_or("none", String::as_str);
+    metrics::counter!("fanlight_placement_choices_total", "store" => first.to_owned()).increment(1);
+    tracing::info!(
+        target: "fanlight::placement",
+        request_id = ctx.request_id,
+        generation = ctx.rules.generation,
+        image.id = request.image.id,
+        store = first,
+        decided_by = plan.decided_by,
+        fallback = plan.fallback,
+        verdicts = ?plan.verdicts.iter().map(|v| format!("{} {} {}", v.store, v.score, v.code)).collect::<Vec<_>>(),
+        "placed"
+    );
+}

@@ -1,0 +1,210 @@
+//! The book of rules: what is in force, what was refused and why.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Fault, Ruleset,
+    folder::{Folders, seed},
+};
+use crate::{
+    authz::Policies,
+    config,
+    error::{Error, Result},
+    wasm::{Engine, Plugins},
+};
+
+/// The rules in force, and the only way to change them.
+pub struct Rulebook {
+    current: ArcSwap<Ruleset>,
+    engine: Engine,
+    /// Held through a whole reload, so that two never race for a number.
+    turn: Mutex<()>,
+    refused: Mutex<Option<Refused>>,
+    pub(super) folders: Folders,
+    pub(super) debounce: Duration,
+    pub(super) poll: Duration,
+}
+
+/// A candidate that did not pass.
+#[derive(Clone)]
+struct Refused {
+    digest: Option<String>,
+    since: Timestamp,
+    faults: Vec<Fault>,
+}
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Outcome {
+    /// The folders hold what is in force already.
+    Unchanged {
+        /// In force.
+        generation: u64,
+    },
+    /// A new generation is in force.
+    Loaded {
+        /// In force.
+        generation: u64,
+    },
+    /// The candidate is wrong, the old generation serves on.
+    Refused {
+        /// In force.
+        generation: u64,
+        /// What is wrong.
+        faults: Vec<Fault>,
+    },
+}
+
+/// What is in force, for operators.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Number in force.
+    pub generation: u64,
+    /// sha256 of its files, hex.
+    pub digest: String,
+    /// When it came into force.
+    pub loaded_at: Timestamp,
+    /// Ids of its policies.
+    pub policies: Vec<String>,
+    /// Its plug-ins, in the order in which they are asked, as `name@sha256:digest`.
+    pub plugins: Vec<String>,
+    /// Since when the folders hold something that is not in force because it is wrong.
+    pub refused_since: Option<Timestamp>,
+    /// What is wrong with it; empty when all is well.
+    pub faults: Vec<Fault>,
+}
+
+impl Rulebook {
+    /// Reads and checks the folders; seeds the default ones at the first start.
+    ///
+    /// # Errors
+    /// `Invalid` with every fault when there is no valid ruleset: nothing is served without one.
+    pub fn open(cfg: &config::Rules, data_dir: &Path) -> Result<Arc<Self>> {
+        let folders = Folders {
+            policies: cfg.policies.clone().unwrap_or_else(|| data_dir.join("policies")),
+            plugins: cfg.plugins.clone().unwrap_or_else(|| data_dir.join("plugins")),
+        };
+        for (configured, folder, shipped) in [
+            (&cfg.policies, &folders.policies, Policies::shipped()),
+            (&cfg.plugins, &folders.plugins, Plugins::shipped()),
+        ] {
+            if configured.is_none() {
+                seed(folder, &shipped)
+                    .map_err(|e| Error::invalid(format!("cannot write `{}`: {e}", folder.display())))?;
+            }
+        }
+        let engine = Engine::new()?;
+        let first = folders.read().and_then(|files| files.check(1, &engine)).map_err(|faults| {
+            let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            Error::invalid(format!("the rules are not valid: {}", lines.join("; ")))
+        })?;
+        metrics::gauge!("fanlight_ruleset_generation").set(1.0);
+        metrics::gauge!("fanlight_ruleset_fault").set(0.0);
+        tracing::info!(generation = 1, digest = first.digest, policies = first.policies.ids().len(), "rules in force");
+        Ok(Arc::new(Self {
+            current: ArcSwap::from_pointee(first),
+            engine,
+            turn: Mutex::new(()),
+            refused: Mutex::new(None),
+            folders,
+            debounce: Duration::from_millis(cfg.debounce_ms),
+            poll: Duration::from_secs(cfg.poll_s.max(1)),
+        }))
+    }
+
+    /// The generation in force. A request takes it once.
+    #[must_use]
+    pub fn current(&self) -> Arc<Ruleset> {
+        self.current.load_full()
+    }
+
+    /// Reads the folders now, and puts their content in force if all of it is good. The work is done off the threads
+    /// that serve requests.
+    pub async fn reload(self: &Arc<Self>, why: &'static str) -> Outcome {
+        let book = self.clone();
+        let work = tokio::task::spawn_blocking(move || book.reload_now(why)).await;
+        work.unwrap_or_else(|e| self.refuse(None, vec![Fault::new("reload", None, e.to_string())], why))
+    }
+
+    /// What is in force and what was refused.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let now = self.current();
+        let refused = lock(&self.refused).clone();
+        Status {
+            generation: now.generation,
+            digest: now.digest.clone(),
+            loaded_at: now.loaded_at,
+            policies: now.policies.ids().to_vec(),
+            plugins: now.plugins.placement().iter().map(|p| p.id()).collect(),
+            refused_since: refused.as_ref().map(|r| r.since),
+            faults: refused.map(|r| r.faults).unwrap_or_default(),
+        }
+    }
+
+    /// Digest of what was looked at last, in force or refused: a look at the folders compares with it.
+    pub(super) fn last_seen(&self) -> Option<String> {
+        match &*lock(&self.refused) {
+            Some(refused) => refused.digest.clone(),
+            None => Some(self.current.load().digest.clone()),
+        }
+    }
+
+    fn reload_now(&self, why: &'static str) -> Outcome {
+        let _turn = lock(&self.turn);
+        let files = match self.folders.read() {
+            Ok(files) => files,
+            Err(faults) => return self.refuse(None, faults, why),
+        };
+        let (digest, now) = (files.digest(), self.current());
+        if digest == now.digest {
+            *lock(&self.refused) = None;
+            metrics::gauge!("fanlight_ruleset_fault").set(0.0);
+            metrics::counter!("fanlight_ruleset_reloads_total", "result" => "unchanged").increment(1);
+            return Outcome::Unchanged { generation: now.generation };
+        }
+        let generation = now.generation + 1;
+        match files.check(generation, &self.engine) {
+            Ok(next) => {
+                self.current.store(Arc::new(next));
+                *lock(&self.refused) = None;
+                #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; generations stay far below 2^52")]
+                metrics::gauge!("fanlight_ruleset_generation").set(generation as f64);
+                metrics::gauge!("fanlight_ruleset_fault").set(0.0);
+                metrics::counter!("fanlight_ruleset_reloads_total", "result" => "loaded").increment(1);
+                tracing::info!(generation, digest, why, "new rules in force");
+                Outcome::Loaded { generation }
+            }
+            Err(faults) => self.refuse(Some(digest), faults, why),
+        }
+    }
+
+    fn refuse(&self, digest: Option<String>, faults: Vec<Fault>, why: &'static str) -> Outcome {
+        let generation = self.current.load().generation;
+        let mut refused = lock(&self.refused);
+        let since = refused.as_ref().map_or_else(Timestamp::now, |r| r.since);
+        if refused.as_ref().is_none_or(|r| r.faults != faults) {
+            for fault in &faults {
+                tracing::error!(%fault, why, generation, "rules refused, the old generation serves on");
+            }
+        }
+        metrics::gauge!("fanlight_ruleset_fault").set(1.0);
+        metrics::counter!("fanlight_ruleset_reloads_total", "result" => "refused").increment(1);
+        *refused = Some(Refused { digest, since, faults: faults.clone() });
+        Outcome::Refused { generation, faults }
+    }
+}
+
+/// The values are replaced whole, so a thread that panicked left none half-written.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

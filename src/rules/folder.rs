@@ -1,0 +1,118 @@
+//! The two folders as bytes: read once, hashed, and everything after works on those bytes alone.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{Fault, Ruleset};
+use crate::{
+    authz::Policies,
+    wasm::{Engine, Plugins},
+};
+
+const MAX_FILES: usize = 1_000;
+const MAX_POLICY: u64 = 1024 * 1024;
+const MAX_PLUGIN: u64 = 64 * 1024 * 1024;
+const MAX_TOTAL: u64 = 512 * 1024 * 1024;
+
+/// Where rules lie.
+#[derive(Debug, Clone)]
+pub(super) struct Folders {
+    pub(super) policies: PathBuf,
+    pub(super) plugins: PathBuf,
+}
+
+/// One reading of the folders, each as (file name, content), sorted by name.
+pub(super) struct Files {
+    pub(super) policies: Vec<(String, Vec<u8>)>,
+    pub(super) plugins: Vec<(String, Vec<u8>)>,
+}
+
+impl Folders {
+    pub(super) fn read(&self) -> Result<Files, Vec<Fault>> {
+        let policies = read(&self.policies, &["cedar", "cedarschema"], MAX_POLICY);
+        let plugins = read(&self.plugins, &["toml", "wasm"], MAX_PLUGIN);
+        match (policies, plugins) {
+            (Ok(policies), Ok(plugins)) => Ok(Files { policies, plugins }),
+            (a, b) => Err(a.err().into_iter().chain(b.err()).collect()),
+        }
+    }
+}
+
+impl Files {
+    /// sha256 over names, lengths and contents, hex.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for (folder, files) in [("policies", &self.policies), ("plugins", &self.plugins)] {
+            for (name, bytes) in files {
+                hash.update(format!("{folder}/{name}\0{}\0", bytes.len()));
+                hash.update(bytes);
+            }
+        }
+        data_encoding::HEXLOWER.encode(&hash.finalize())
+    }
+
+    /// Everything that can be found out before it serves. Slow: not for the request path.
+    pub(super) fn check(&self, generation: u64, engine: &Engine) -> Result<Ruleset, Vec<Fault>> {
+        let cedar: Vec<_> = self.policies.iter().filter(|(name, _)| has_ending(name, &["cedar"])).cloned().collect();
+        let (policies, plugins) = match (Policies::load(&cedar), Plugins::load(&self.plugins, engine)) {
+            (Ok(policies), Ok(plugins)) => (policies, plugins),
+            (a, b) => return Err(a.err().into_iter().chain(b.err()).flatten().collect()),
+        };
+        Ok(Ruleset { generation, policies, plugins, digest: self.digest(), loaded_at: Timestamp::now() })
+    }
+}
+
+fn has_ending(name: &str, endings: &[&str]) -> bool {
+    Path::new(name).extension().is_some_and(|e| endings.iter().any(|x| e == *x))
+}
+
+/// Names with a leading dot are passed over: editors and Kubernetes keep half-made things under them.
+fn read(folder: &Path, endings: &[&str], max: u64) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    let at = |path: &Path, text: String| Fault::new(path.display().to_string(), None, text);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| at(folder, e.to_string()))? {
+        let name = entry.map_err(|e| at(folder, e.to_string()))?.file_name();
+        let Some(name) = name.to_str().filter(|n| !n.starts_with('.') && has_ending(n, endings)) else { continue };
+        names.push(name.to_owned());
+        if names.len() > MAX_FILES {
+            return Err(at(folder, format!("more than {MAX_FILES} files")));
+        }
+    }
+    names.sort();
+    let mut total = 0;
+    let mut files = Vec::with_capacity(names.len());
+    for name in names {
+        let path = folder.join(&name);
+        let mut bytes = Vec::new();
+        let file = fs::File::open(&path).map_err(|e| at(&path, e.to_string()))?;
+        file.take(max + 1).read_to_end(&mut bytes).map_err(|e| at(&path, e.to_string()))?;
+        total += bytes.len() as u64;
+        if bytes.len() as u64 > max || total > MAX_TOTAL {
+            return Err(at(&path, format!("larger than {max} bytes, or {MAX_TOTAL} bytes in all")));
+        }
+        files.push((name, bytes));
+    }
+    Ok(files)
+}
+
+/// Writes the shipped rules into a folder that does not exist yet; an existing one is the operator's.
+pub(super) fn seed(folder: &Path, files: &[(String, Vec<u8>)]) -> std::io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    // Into a folder beside it first: a start that is cut off leaves no half of the rules in force.
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".new");
+    let fresh = PathBuf::from(name);
+    fs::create_dir_all(&fresh)?;
+    for (name, bytes) in files {
+        fs::write(fresh.join(name), bytes)?;
+    }
+    fs::rename(fresh, folder)
+}

@@ -1,0 +1,166 @@
+//! One call of a guest: a store of its own, limits set before anything of the guest runs, and a name for what went wrong.
+
+use std::{fmt, time::Duration};
+
+use wasmtime::{ResourceLimiter, Store, Trap};
+
+use super::{
+    bindings::{Placement, PlacementImports},
+    engine::TICK,
+    load::Plugin,
+    manifest::Limits,
+};
+
+/// Lines that a guest may log in one call.
+const LOG_LINES: u32 = 16;
+/// Bytes of such a line.
+const LOG_LINE_MAX: usize = 512;
+
+/// The limit that ended a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Instructions.
+    Fuel(u64),
+    /// Wall clock.
+    Deadline(Duration),
+    /// Bytes of linear memory.
+    Memory(usize),
+    /// Bytes of text in the answer.
+    Output(usize),
+    /// Depth of calls.
+    Stack,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fuel(n) => write!(f, "fuel of {n}"),
+            Self::Deadline(d) => write!(f, "deadline of {} ms", d.as_millis()),
+            Self::Memory(n) => write!(f, "memory of {n} bytes"),
+            Self::Output(n) => write!(f, "output of {n} bytes"),
+            Self::Stack => f.write_str("stack"),
+        }
+    }
+}
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// A limit of the plug-in was hit.
+    #[error("plug-in hit its limit: {0}")]
+    Limit(Limit),
+    /// The guest trapped: a panic, mostly.
+    #[error("plug-in trapped: {0}")]
+    Trap(String),
+    /// The guest answered with an error.
+    #[error("plug-in failed: {0}")]
+    Refused(String),
+    /// The answer does not fit the question.
+    #[error("plug-in gave a bad answer: {0}")]
+    BadAnswer(String),
+    /// All instances are in use, or the host has no memory for one more.
+    #[error("no instance for the plug-in: {0}")]
+    Busy(String),
+}
+
+impl CallError {
+    /// One word for metrics.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Limit(Limit::Fuel(_)) => "fuel",
+            Self::Limit(Limit::Deadline(_)) => "deadline",
+            Self::Limit(Limit::Memory(_)) => "memory",
+            Self::Limit(Limit::Output(_)) => "output",
+            Self::Limit(Limit::Stack) => "stack",
+            Self::Trap(_) => "trap",
+            Self::Refused(_) => "refused",
+            Self::BadAnswer(_) => "bad_answer",
+            Self::Busy(_) => "busy",
+        }
+    }
+}
+
+/// What the host keeps beside a guest while it runs.
+pub(super) struct Host {
+    plugin: String,
+    limits: Limits,
+    /// Set when growth was refused: a guest without memory aborts, which looks like a panic.
+    out_of_memory: bool,
+    lines: u32,
+}
+
+impl Host {
+    fn new(plugin: &str, limits: Limits) -> Self {
+        Self { plugin: plugin.to_owned(), limits, out_of_memory: false, lines: 0 }
+    }
+}
+
+impl PlacementImports for Host {
+    fn log(&mut self, text: String) {
+        self.lines += 1;
+        if self.lines <= LOG_LINES {
+            let line: String = text.chars().take(LOG_LINE_MAX).flat_map(char::escape_debug).collect();
+            tracing::info!(target: "fanlight::plugin", plugin = self.plugin, line, "plug-in says");
+        }
+    }
+}
+
+impl super::bindings::fanlight::placement::types::Host for Host {}
+
+impl ResourceLimiter for Host {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let granted = desired <= self.limits.memory;
+        self.out_of_memory |= !granted;
+        Ok(granted)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= 10_000)
+    }
+
+    fn instances(&self) -> usize {
+        100
+    }
+
+    fn memories(&self) -> usize {
+        8
+    }
+
+    fn tables(&self) -> usize {
+        16
+    }
+}
+
+/// Runs `call` in a fresh instance of `plugin`; also returns the fuel used.
+pub(super) fn run<T>(
+    plugin: &Plugin,
+    call: impl FnOnce(&Placement, &mut Store<Host>) -> wasmtime::Result<T>,
+) -> (Result<T, CallError>, u64) {
+    let limits = plugin.limits();
+    let mut store = Store::new(plugin.engine().raw(), Host::new(plugin.name(), limits));
+    store.limiter(|host| host);
+    // Limits come before the instance: a start function runs under them too.
+    if let Err(error) = store.set_fuel(limits.fuel) {
+        return (Err(CallError::Busy(error.to_string())), 0);
+    }
+    let ticks = limits.deadline.as_millis().div_ceil(TICK.as_millis());
+    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+    store.epoch_deadline_trap();
+    let outcome = plugin.instantiate(&mut store).and_then(|guest| call(&guest, &mut store));
+    let used = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    (outcome.map_err(|error| explain(&error, store.data())), used)
+}
+
+fn explain(error: &wasmtime::Error, host: &Host) -> CallError {
+    if host.out_of_memory {
+        return CallError::Limit(Limit::Memory(host.limits.memory));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => CallError::Limit(Limit::Fuel(host.limits.fuel)),
+        Some(Trap::Interrupt) => CallError::Limit(Limit::Deadline(host.limits.deadline)),
+        Some(Trap::StackOverflow) => CallError::Limit(Limit::Stack),
+        Some(trap) => CallError::Trap(trap.to_string()),
+        None if error.is::<wasmtime::PoolConcurrencyLimitError>() => CallError::Busy(error.to_string()),
+        None => CallError::Trap(error.to_string()),
+    }
+}
