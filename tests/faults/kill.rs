@@ -1,11 +1,11 @@
 //! `kill -9` at each step of an upload and of a delete, on the real binary.
 //!
-//! strace delivers SIGKILL at the n-th system call of a kind that changes the disk, for n = 1, 2, 3 … until the
+//! `kill_at.py` delivers SIGKILL at the n-th system call that changes what is on the disk, for n = 1, 2, 3 … until the
 //! operation gets through: no step is left out, and nothing in the service knows of the test. After each restart the
 //! inventory of the stores must equal the database, no image may be stuck, and the same operation must then work.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
@@ -14,8 +14,6 @@ use std::{
 
 use serde_json::Value;
 
-/// Calls that change what is on the disk. (SQLite's own are among them: commits die midway too.)
-const STEPS: &str = "fsync,fdatasync,rename,renameat,renameat2,linkat,unlink,unlinkat,mkdir,ftruncate";
 /// No run takes more steps than this; the test fails rather than go on for ever.
 const MOST_STEPS: u32 = 80;
 
@@ -47,25 +45,18 @@ impl Gateway {
         gateway
     }
 
-    /// Lets strace kill the process at the `step`-th call from now on.
-    fn trace(&self, step: u32) {
-        let pid = self.process.id().to_string();
-        let inject = format!("inject={STEPS}:signal=KILL:when={step}");
-        let mut strace = Command::new("strace")
-            .args(["-f", "-q", "-e", &format!("trace={STEPS}"), "-e", &inject, "-o", "/dev/null", "-p", &pid])
-            .stderr(Stdio::null())
+    /// Has the process killed at its `step`-th change of the disk from now on. (Those of its start are not counted.)
+    fn kill_at(&self, step: u32) -> Child {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/kill_at.py");
+        let mut killer = Command::new("python3")
+            .args([script, &self.process.id().to_string(), &step.to_string()])
+            .stdout(Stdio::piped())
             .spawn()
-            .expect("strace is installed (tests/run installs it)");
-        let is_free = || std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap().contains("TracerPid:\t0");
-        let begun = Instant::now();
-        while is_free() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "strace cannot attach");
-            assert!(strace.try_wait().unwrap().is_none(), "strace ended: is ptrace allowed here?");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        // All threads are attached a moment after the first.
-        std::thread::sleep(Duration::from_millis(50));
-        std::thread::spawn(move || strace.wait());
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(killer.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        assert_eq!(ready, "ready\n", "the gateway cannot be traced: is ptrace allowed here?");
+        killer
     }
 
     fn wait_until_it_answers(&self) {
@@ -80,8 +71,14 @@ impl Gateway {
         request(self.port, method, path, content_type, body)
     }
 
-    fn is_alive(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
+    /// Ends the gateway; tells whether it got past the step at which it was to be killed.
+    fn ended(mut self, mut killer: Child) -> bool {
+        // What follows an answer (events, the next round of a job) may reach the step too.
+        std::thread::sleep(Duration::from_millis(200));
+        let survived = self.process.try_wait().unwrap().is_none();
+        drop(self);
+        let killed = killer.wait().unwrap().success();
+        survived && !killed
     }
 }
 
@@ -152,14 +149,12 @@ fn killed_at_any_step_of_an_upload_nothing_is_left() {
     let data = folder.path();
     let bytes = vec![5_u8; 5 << 20];
     for step in 1..MOST_STEPS {
-        let mut gateway = Gateway::start(data);
+        let gateway = Gateway::start(data);
         let id = queued(&gateway);
         let file = format!("/v2/images/{id}/file");
-        gateway.trace(step);
+        let killer = gateway.kill_at(step);
         let answer = gateway.send("PUT", &file, "application/octet-stream", &bytes);
-        std::thread::sleep(Duration::from_millis(100));
-        let survived = gateway.is_alive();
-        drop(gateway);
+        let survived = gateway.ended(killer);
 
         let gateway = Gateway::start(data);
         let status = assert_in_order(&gateway, data, &id);
@@ -172,7 +167,7 @@ fn killed_at_any_step_of_an_upload_nothing_is_left() {
         let gone = gateway.send("DELETE", &format!("/v2/images/{id}"), "", b"");
         assert_eq!(gone.map(|a| a.0), Some(204));
         if survived {
-            assert!(step > 3, "strace injected nothing: {step} steps cannot be all");
+            assert!(step > 3, "nothing was killed: {step} steps cannot be all");
             return;
         }
     }
@@ -184,16 +179,14 @@ fn killed_at_any_step_of_a_delete_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     for step in 1..MOST_STEPS {
-        let mut gateway = Gateway::start(data);
+        let gateway = Gateway::start(data);
         let id = queued(&gateway);
         let path = format!("/v2/images/{id}");
         let up = gateway.send("PUT", &format!("{path}/file"), "application/octet-stream", &[1; 100_000]);
         assert_eq!(up.map(|a| a.0), Some(204));
-        gateway.trace(step);
+        let killer = gateway.kill_at(step);
         let answer = gateway.send("DELETE", &path, "", b"");
-        std::thread::sleep(Duration::from_millis(100));
-        let survived = gateway.is_alive();
-        drop(gateway);
+        let survived = gateway.ended(killer);
 
         let gateway = Gateway::start(data);
         if assert_in_order(&gateway, data, &id).is_some() {
@@ -203,7 +196,7 @@ fn killed_at_any_step_of_a_delete_nothing_is_left() {
             assert_eq!(assert_in_order(&gateway, data, &id), None);
         }
         if survived {
-            assert!(step > 2, "strace injected nothing: {step} steps cannot be all");
+            assert!(step > 2, "nothing was killed: {step} steps cannot be all");
             return;
         }
     }
