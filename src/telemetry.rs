@@ -1,8 +1,13 @@
 //! Logs, metrics and the TLS provider: what a process sets up once, before anything else.
 
-use std::{io::IsTerminal, sync::OnceLock, time::Instant};
+use std::{
+    io::{BufWriter, IsTerminal},
+    sync::OnceLock,
+    time::Instant,
+};
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -16,6 +21,9 @@ const BUCKETS: &[f64] = &[
     2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
 
+/// Upper bounds for the fuel of a plug-in call, in instructions.
+const FUEL: &[f64] = &[1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
+
 // Process-wide by nature: `metrics` has one recorder for all of the process.
 static RECORDER: OnceLock<(PrometheusHandle, Instant)> = OnceLock::new();
 
@@ -23,18 +31,28 @@ static RECORDER: OnceLock<(PrometheusHandle, Instant)> = OnceLock::new();
 ///
 /// # Errors
 /// When the filter does not parse, or something was set up already.
-pub fn init(log: &Log) -> Result<()> {
+pub fn init(log: &Log) -> Result<LogWriter> {
     install_crypto();
     init_metrics()?;
     let filter = EnvFilter::builder()
         .parse(&log.filter)
         .map_err(|e| Error::invalid(format!("`{}` is not a log filter: {e}", log.filter)))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Lines are written by a thread of their own, several in one call; when it falls behind, requests wait for it
+    // rather than lose a line.
+    let (writer, guard) = NonBlockingBuilder::default().lossy(false).finish(BufWriter::new(std::io::stderr()));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
         LogFormat::Pretty => builder.with_ansi(wants_color(&std::io::stderr())).try_init(),
     }
-    .map_err(Error::internal)
+    .map_err(Error::internal)?;
+    Ok(LogWriter { _guard: guard })
+}
+
+/// Keeps the log being written; dropping it writes what is left.
+#[must_use]
+pub struct LogWriter {
+    _guard: WorkerGuard,
 }
 
 /// Whether colours belong on `stream`: a terminal, and `NO_COLOR` is not set.
@@ -49,7 +67,9 @@ pub fn install_crypto() {
 }
 
 fn init_metrics() -> Result<()> {
-    let recorder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(Error::internal)?.build_recorder();
+    let builder = PrometheusBuilder::new().set_buckets(BUCKETS).map_err(Error::internal)?;
+    let fuel = Matcher::Full("fanlight_plugin_fuel".into());
+    let recorder = builder.set_buckets_for_metric(fuel, FUEL).map_err(Error::internal)?.build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(|e| Error::internal(e.to_string()))?;
     let _ = RECORDER.set((handle, Instant::now()));

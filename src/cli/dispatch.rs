@@ -51,6 +51,6 @@ async fn start(args: &Serve) -> Result<Exit> {
             return Ok(Exit::Configuration);
         }
     };
-    telemetry::init(&config.log)?;
+    let _log = telemetry::init(&config.log)?;
     serve::run(config).await.map(|()| Exit::Done)
 }

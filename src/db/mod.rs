@@ -33,6 +33,7 @@ mod ledger;
 mod list;
 mod members;
 mod outbox;
+mod readers;
 mod row;
 mod schema;
 mod tx;
@@ -45,6 +46,7 @@ pub use schema::SchemaStatus;
 pub use uploads::{BeginUpload, Published, Upload};
 
 use dialect::Dialect;
+use readers::Readers;
 use tx::{bound, fault};
 
 /// The database. Cheap to clone.
@@ -55,6 +57,7 @@ pub struct Db {
 
 struct Inner {
     pool: AnyPool,
+    readers: Readers,
     dialect: Dialect,
     /// One permit: SQLite has one writer at a time. `None` where the server sorts that out.
     writer: Option<Arc<Semaphore>>,
@@ -89,7 +92,8 @@ impl Db {
         };
         let writer = (dialect == Dialect::Sqlite).then(|| Arc::new(Semaphore::new(1)));
         let image_by_id = dialect.text(&row::image_by_id(dialect));
-        Ok(Self { inner: Arc::new(Inner { pool, dialect, writer, wait, image_by_id }) })
+        let readers = Readers::new(cfg.max_connections);
+        Ok(Self { inner: Arc::new(Inner { pool, readers, dialect, writer, wait, image_by_id }) })
     }
 
     /// Whether the database answers.
@@ -107,6 +111,7 @@ impl Db {
 
     /// Closes all connections; later calls fail with `Unavailable`.
     pub async fn close(&self) {
+        self.inner.readers.clear();
         self.inner.pool.close().await;
     }
 }

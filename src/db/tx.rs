@@ -167,12 +167,12 @@ impl Db {
 
     /// All rows of one statement outside of a transaction.
     pub(super) async fn rows(&self, sql: String, args: Vec<Arg>) -> Result<Vec<AnyRow>> {
-        bound(sql, args).fetch_all(&self.inner.pool).await.map_err(fault)
+        self.inner.readers.rows(&self.inner.pool, sql, args).await.map_err(fault)
     }
 
     /// The first row of one statement outside of a transaction.
     pub(super) async fn row(&self, sql: String, args: Vec<Arg>) -> Result<Option<AnyRow>> {
-        bound(sql, args).fetch_optional(&self.inner.pool).await.map_err(fault)
+        Ok(self.rows(sql, args).await?.into_iter().next())
     }
 
     /// A fixed statement in the words of the server.
@@ -211,6 +211,18 @@ fn passes(error: &sqlx::Error) -> bool {
         return error.code().and_then(|c| c.parse::<u32>().ok()).is_some_and(|c| matches!(c & 0xff, 5 | 6));
     }
     error.code().is_some_and(|c| matches!(c.as_ref(), "40001" | "40P01" | "55P03"))
+}
+
+/// Whether the connection is gone: the server was restarted or cut off.
+pub(super) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(e) => {
+            e.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some()
+                && e.code().is_some_and(|code| code.starts_with("57P"))
+        }
+        _ => false,
+    }
 }
 
 /// Whether a row with this key is there already.
