@@ -89,3 +89,6 @@ fn refusal(ctx: &Context, action: Action, image: &Image, name: &str) -> Error {
         Ok(_) => Error::forbidden(text),
     }
 }
+
+#[cfg(test)]
+mod tests;

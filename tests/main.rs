@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod authz;
+#[cfg(test)]
 mod db;
 #[cfg(test)]
 mod faults;

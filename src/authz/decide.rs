@@ -41,7 +41,7 @@ pub(super) fn decide_properties(
     names: &[&str],
 ) -> Result<Vec<bool>> {
     let slice = find(policies, action, Kind::Property)?;
-    if slice.unconditional.is_some() {
+    if names.is_empty() || slice.unconditional.is_some() {
         return Ok(vec![true; names.len()]);
     }
     let (user, mut all) = entities::caller(caller)?;

@@ -152,3 +152,6 @@ impl std::fmt::Display for Resource<'_> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -159,7 +159,7 @@ impl Rulebook {
         }
     }
 
-    fn reload_now(&self, why: &'static str) -> Outcome {
+    pub(super) fn reload_now(&self, why: &'static str) -> Outcome {
         let _turn = lock(&self.turn);
         let files = match self.folders.read() {
             Ok(files) => files,

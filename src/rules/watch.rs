@@ -18,7 +18,11 @@ impl Rulebook {
     /// Reloads after every change of the folders. Never returns; it ends with the task that runs it.
     pub async fn watch(self: Arc<Self>) {
         let (tell, mut told) = channel::<()>(1);
-        let watcher = notify::recommended_watcher(move |_| {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Every look at the files opens them: taken for a change, it would be followed by the next look, for ever.
+            if event.is_ok_and(|e| e.kind.is_access()) {
+                return;
+            }
             // A full channel means that somebody told already.
             let _ = tell.try_send(());
         });

@@ -1,0 +1,198 @@
+//! Every action, asked by everybody, of images in every interesting state. The table is compared byte for byte, so a
+//! change of a shipped policy shows in review as the cells that it changes. `UPDATE_GOLDEN=1` writes it anew.
+
+use std::{fmt::Write, path::Path, sync::Arc};
+
+use fanlight::{
+    Kind,
+    authz::{self, Action, Policies, Resource, StoreFacts},
+    context::{Caller, Context},
+    image::{Image, Member, MemberStatus, Status, Visibility},
+    rules::Ruleset,
+    wasm::Plugins,
+};
+use jiff::Timestamp;
+
+const HEAD: &str = "\
+What the shipped policies say. Rewritten by `UPDATE_GOLDEN=1 cargo test golden_matrix`; read the difference.
+
+  +  permitted    x  denied (403)    .  denied and hidden (404)
+
+Images belong to project `blue` and are shared with `accepted`, `pending` and `rejected`, each with that answer.
+
+  nobody    no token                             owner     member of blue          o-reader  reader of blue
+  other     member of green                      o+svc     owner, service token    svc       role service only
+  accepted, pending, rejected  members of those projects; acc-read  reader of `accepted`
+  admin     admin of ops                         unscoped  admin, member, reader without a project
+
+";
+
+fn callers() -> Vec<(&'static str, Caller)> {
+    let of = |project: Option<&str>, roles: &[&str]| Caller {
+        user_id: "user".into(),
+        project_id: project.map(str::to_owned),
+        project_domain_id: project.map(|_| "default".to_owned()),
+        user_domain_id: Some("default".into()),
+        roles: roles.iter().map(|r| (*r).to_owned()).collect(),
+        ..Caller::default()
+    };
+    let member = ["member", "reader"];
+    let with_service = Caller { service_roles: ["service".to_owned()].into(), ..of(Some("blue"), &member) };
+    vec![
+        ("nobody", Caller::default()),
+        ("o-reader", of(Some("blue"), &["reader"])),
+        ("owner", of(Some("blue"), &member)),
+        ("o+svc", with_service),
+        ("other", of(Some("green"), &member)),
+        ("accepted", of(Some("accepted"), &member)),
+        ("acc-read", of(Some("accepted"), &["reader"])),
+        ("pending", of(Some("pending"), &member)),
+        ("rejected", of(Some("rejected"), &member)),
+        ("svc", of(Some("service"), &["service"])),
+        ("admin", of(Some("ops"), &["admin", "member", "reader"])),
+        ("unscoped", of(None, &["admin", "member", "reader", "service"])),
+    ]
+}
+
+fn image(owner: Option<&str>, visibility: Visibility, status: Status) -> Image {
+    let answers = [
+        ("accepted", MemberStatus::Accepted),
+        ("pending", MemberStatus::Pending),
+        ("rejected", MemberStatus::Rejected),
+    ];
+    let at = Timestamp::UNIX_EPOCH;
+    let member = |(name, status): (&str, _)| Member { member: name.into(), status, created_at: at, updated_at: at };
+    Image {
+        id: "6b0f3b5e-0000-4000-8000-000000000001".into(),
+        name: None,
+        status,
+        visibility,
+        owner: owner.map(str::to_owned),
+        protected: false,
+        os_hidden: false,
+        checksum: None,
+        os_hash_algo: None,
+        os_hash_value: None,
+        size: None,
+        virtual_size: None,
+        container_format: None,
+        disk_format: None,
+        min_disk: 0,
+        min_ram: 0,
+        tags: ["t".to_owned()].into(),
+        properties: [("os_distro".to_owned(), "debian".to_owned())].into(),
+        members: answers.map(member).into(),
+        locations: Vec::new(),
+        created_at: at,
+        updated_at: at,
+        version: 1,
+    }
+}
+
+fn images() -> Vec<(&'static str, Image)> {
+    use Visibility::{Community, Private, Public, Shared};
+    let blue = Some("blue");
+    vec![
+        ("private", image(blue, Private, Status::Active)),
+        ("shared", image(blue, Shared, Status::Active)),
+        ("community", image(blue, Community, Status::Active)),
+        ("public", image(blue, Public, Status::Active)),
+        ("queued, shared", image(blue, Shared, Status::Queued)),
+        ("deactivated, shared", image(blue, Shared, Status::Deactivated)),
+        ("deactivated, public", image(blue, Public, Status::Deactivated)),
+        ("hidden, public", Image { os_hidden: true, ..image(blue, Public, Status::Active) }),
+        ("ownerless, private", image(None, Private, Status::Active)),
+        ("ownerless, shared", image(None, Shared, Status::Active)),
+        ("ownerless, public", image(None, Public, Status::Active)),
+    ]
+}
+
+fn cell(result: Result<authz::Permit, fanlight::Error>) -> char {
+    match result.map_err(|e| e.kind()) {
+        Ok(_) => '+',
+        Err(Kind::Forbidden) => 'x',
+        Err(Kind::NotFound) => '.',
+        Err(other) => panic!("{other:?} is no decision"),
+    }
+}
+
+/// The rows of one action: what it is asked of, and how.
+fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut dyn FnMut(&str, &dyn Fn(&Context) -> char)) {
+    let store = StoreFacts { id: "s1".into(), kind: "file".into(), labels: [("class".into(), "gold".into())].into() };
+    match action {
+        Action::GetMember | Action::ModifyMember => {
+            for (state, image) in images.iter().filter(|(state, _)| ["shared", "ownerless, shared"].contains(state)) {
+                for member in &image.members {
+                    let name = format!("{state}: member {}", member.member);
+                    ask(&name, &|ctx| cell(authz::check(ctx, action, Resource::Member(image, member))));
+                }
+            }
+        }
+        Action::PlaceImage => ask("any store", &|ctx| cell(authz::check(ctx, action, Resource::Store(&store, None)))),
+        Action::ReadProperty | Action::CreateProperty | Action::UpdateProperty | Action::DeleteProperty => {
+            for (state, image) in images.iter().filter(|(state, _)| *state == "private") {
+                let property = Resource::Property(image, "os_distro");
+                ask(&format!("{state}: os_distro"), &|ctx| cell(authz::check(ctx, action, property)));
+            }
+        }
+        Action::GetImages
+        | Action::GetAllImages
+        | Action::StoresInfoDetail
+        | Action::ManageImageCache
+        | Action::ReloadRules
+        | Action::GetRules => ask("service", &|ctx| cell(authz::check(ctx, action, Resource::Service))),
+        _ => {
+            for (state, image) in images {
+                ask(state, &|ctx| cell(authz::check_image(ctx, action, image)));
+            }
+        }
+    }
+}
+
+fn table() -> String {
+    let files: Vec<_> = Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect();
+    let rules = Arc::new(Ruleset {
+        generation: 1,
+        policies: Policies::load(&files).unwrap(),
+        plugins: Plugins::default(),
+        digest: String::new(),
+        loaded_at: Timestamp::UNIX_EPOCH,
+    });
+    let callers = callers();
+    let contexts: Vec<Context> = callers
+        .iter()
+        .map(|(_, caller)| Context { request_id: "req-t".into(), caller: caller.clone(), rules: rules.clone() })
+        .collect();
+    let images = images();
+    let mut out = HEAD.to_owned();
+    for action in Action::ALL {
+        write!(out, "{:<32}", action.as_str()).unwrap();
+        for (name, _) in &callers {
+            write!(out, " {name:>8}").unwrap();
+        }
+        out.push('\n');
+        rows(*action, &images, &mut |state, decide| {
+            write!(out, "  {state:<30}").unwrap();
+            for ctx in &contexts {
+                write!(out, " {:>8}", decide(ctx)).unwrap();
+            }
+            out.push('\n');
+        });
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn golden_matrix() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/authz.txt");
+    let now = table();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &now).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    for (line, (was, is)) in golden.lines().zip(now.lines()).enumerate() {
+        assert_eq!(was, is, "{}:{}", path.display(), line + 1);
+    }
+    assert_eq!(golden, now);
+}

@@ -1,0 +1,3 @@
+//! What the shipped policies say, as one table.
+
+mod matrix;
