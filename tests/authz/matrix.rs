@@ -116,8 +116,11 @@ fn cell(result: Result<authz::Permit, fanlight::Error>) -> char {
     }
 }
 
+/// Takes the name of a row and how each of its cells is found out.
+type Ask<'a> = dyn FnMut(&str, &dyn Fn(&Context) -> char) + 'a;
+
 /// The rows of one action: what it is asked of, and how.
-fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut dyn FnMut(&str, &dyn Fn(&Context) -> char)) {
+fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
     let store = StoreFacts { id: "s1".into(), kind: "file".into(), labels: [("class".into(), "gold".into())].into() };
     match action {
         Action::GetMember | Action::ModifyMember => {
