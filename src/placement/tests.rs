@@ -1,3 +1,5 @@
+use jiff::Timestamp;
+
 use super::*;
 
 fn candidate(id: &str, weight: i32, free: u64) -> Candidate {
