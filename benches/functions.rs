@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run must stop")]
 
 mod data_path;
+mod wasm;
 
 fn main() {
     divan::main();

@@ -182,9 +182,10 @@ fn explain(error: &wasmtime::Error, host: &Host) -> CallError {
         _ if error.is::<wasmtime::PoolConcurrencyLimitError>() => return CallError::Busy(error.to_string()),
         trap => {
             let text = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);
+            let text = text.trim_start_matches("wasm trap: ");
             return CallError::Trap(match &host.last_line {
                 Some(line) => format!("{text}, after it logged `{line}`"),
-                None => text,
+                None => text.to_owned(),
             });
         }
     };
