@@ -6,7 +6,7 @@ use wasmtime::{ResourceLimiter, Store, Trap};
 
 use super::{
     bindings::{Placement, PlacementImports},
-    engine::TICK,
+    engine::{PARTS, TICK},
     load::Plugin,
     manifest::Limits,
 };
@@ -87,6 +87,8 @@ impl CallError {
 pub(super) struct Host {
     plugin: String,
     limits: Limits,
+    /// Bytes granted to all memories of the component together.
+    memory: usize,
     /// Set when growth was refused: a guest without memory aborts, which looks like a panic.
     out_of_memory: bool,
     lines: u32,
@@ -96,7 +98,7 @@ pub(super) struct Host {
 
 impl Host {
     fn new(plugin: &str, limits: Limits) -> Self {
-        Self { plugin: plugin.to_owned(), limits, out_of_memory: false, lines: 0, last_line: None }
+        Self { plugin: plugin.to_owned(), limits, memory: 0, out_of_memory: false, lines: 0, last_line: None }
     }
 }
 
@@ -123,8 +125,12 @@ pub(crate) fn tame(text: &str, max: usize) -> String {
 impl super::bindings::fanlight::placement::types::Host for Host {}
 
 impl ResourceLimiter for Host {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let granted = desired <= self.limits.memory;
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory.saturating_add(desired.saturating_sub(current));
+        let granted = total <= self.limits.memory;
+        if granted {
+            self.memory = total;
+        }
         self.out_of_memory |= !granted;
         Ok(granted)
     }
@@ -134,15 +140,15 @@ impl ResourceLimiter for Host {
     }
 
     fn instances(&self) -> usize {
-        100
+        PARTS.instances as usize
     }
 
     fn memories(&self) -> usize {
-        8
+        PARTS.memories as usize
     }
 
     fn tables(&self) -> usize {
-        16
+        PARTS.tables as usize
     }
 }
 

@@ -17,6 +17,17 @@ const CONCURRENT: u32 = 64;
 /// No guest gets more memory than this, whatever its manifest says.
 pub(super) const MEMORY_MAX: usize = 64 << 20;
 
+/// Parts of a component that a pool hands out. What the component linker makes of a guest is three modules with one
+/// memory; a limit keeps one plug-in from using up what the others need.
+pub(super) struct Parts {
+    pub(super) instances: u32,
+    pub(super) memories: u32,
+    pub(super) tables: u32,
+}
+
+/// What one call may take.
+pub(super) const PARTS: Parts = Parts { instances: 8, memories: 2, tables: 4 };
+
 /// Compiles and runs components. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -74,9 +85,9 @@ fn config(pooling: bool) -> Config {
     if pooling {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(CONCURRENT)
-            .total_core_instances(CONCURRENT * 4)
-            .total_memories(CONCURRENT * 2)
-            .total_tables(CONCURRENT * 4)
+            .total_core_instances(CONCURRENT * PARTS.instances)
+            .total_memories(CONCURRENT * PARTS.memories)
+            .total_tables(CONCURRENT * PARTS.tables)
             .max_memory_size(MEMORY_MAX)
             .table_elements(10_000)
             .linear_memory_keep_resident(256 << 10)
