@@ -239,7 +239,9 @@ fn labels_of_a_store_and_the_image_for_it_can_be_ruled_on() {
         kind: "file".into(),
         labels: [("class".to_owned(), class.to_owned())].into(),
     };
-    let may = |class, image| allows(&ctx, Action::PlaceImage, Resource::Store(&store(class), image)).unwrap();
+    let may = |class: &str, image: Option<&Image>| {
+        allows(&ctx, Action::PlaceImage, Resource::Store(&store(class), image)).unwrap()
+    };
     assert!(may("bronze", None));
     assert!(!may("gold", None));
     assert!(!may("gold", Some(&image(Some("blue"), Visibility::Private))));
