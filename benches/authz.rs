@@ -20,7 +20,7 @@ const CONDITION: &str = r#"@id("bench.hidden") forbid (principal, action == Acti
 fn context(more: &str) -> Context {
     let mut files: Vec<_> = Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect();
     files.push(("more.cedar".into(), more.into()));
-    let policies = Policies::load(&files).ok().expect("valid");
+    let policies = Policies::load(&files).expect("valid");
     let rules = Ruleset {
         generation: 1,
         policies,

@@ -116,8 +116,11 @@ fn cell(result: Result<authz::Permit, fanlight::Error>) -> char {
     }
 }
 
+/// Takes one row: its name, and how one caller's cell is decided.
+type Ask<'a> = dyn FnMut(&str, &dyn Fn(&Context) -> char) + 'a;
+
 /// The rows of one action: what it is asked of, and how.
-fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut dyn FnMut(&str, &dyn Fn(&Context) -> char)) {
+fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
     let store = StoreFacts { id: "s1".into(), kind: "file".into(), labels: [("class".into(), "gold".into())].into() };
     match action {
         Action::GetMember | Action::ModifyMember => {
