@@ -3,6 +3,7 @@
 
 mod authz;
 mod data_path;
+mod wasm;
 
 fn main() {
     divan::main();

@@ -4,9 +4,6 @@
 //! seeing only what those before it accepted; a plug-in that fails is replaced by the built-in ranking, and the plan
 //! says so. A plug-in can so never bring in a store that policy or state keeps out.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
@@ -16,10 +13,10 @@ use crate::{
     error::{Error, Kind, Result},
     image::Image,
     store::Entry,
-    wasm::{Plugin, types},
 };
 
 mod builtin;
+mod question;
 #[cfg(test)]
 mod tests;
 
@@ -101,11 +98,21 @@ pub struct Verdict {
     pub code: String,
     /// One sentence.
     pub text: String,
+    /// The code is a guest's word: it may read like one of the host's and must not be taken for it.
+    #[serde(skip)]
+    from_plugin: bool,
 }
 
 impl Verdict {
     fn rejected(store: &str, code: &str, text: impl Into<String>) -> Self {
-        Self { store: store.into(), accepted: false, score: 0, code: code.into(), text: text.into() }
+        Self {
+            store: store.into(),
+            accepted: false,
+            score: 0,
+            code: code.into(),
+            text: text.into(),
+            from_plugin: false,
+        }
     }
 }
 
@@ -113,7 +120,8 @@ impl Verdict {
 ///
 /// # Errors
 /// `Invalid` for an explicit store that does not exist, `Forbidden` when policy permits none (or not that one),
-/// `TooLarge` when those that are permitted are full, `Unavailable` when they are down.
+/// `TooLarge` when those that are permitted are full, `Unavailable` when they are down, `Conflict` when plug-ins turn
+/// down all that could.
 pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> Result<Plan> {
     let mut verdicts = Vec::with_capacity(candidates.len());
     let mut open: Vec<&Candidate> = Vec::with_capacity(candidates.len());
@@ -157,7 +165,8 @@ fn objection(ctx: &Context, request: &Request<'_>, c: &Candidate) -> Result<Opti
     Ok(match state {
         Some(state) => Some(Verdict::rejected(id, state, format!("the store is {state}"))),
         None if !c.healthy => Some(Verdict::rejected(id, "down", "the store does not answer")),
-        None if c.free == 0 || request.size.is_some_and(|size| size > c.free) => {
+        // A total of 0 says that the store does not know its room.
+        None if c.total > 0 && (c.free == 0 || request.size.is_some_and(|size| size > c.free)) => {
             Some(Verdict::rejected(id, "full", format!("{} bytes free", c.free)))
         }
         None => None,
@@ -168,9 +177,12 @@ fn objection(ctx: &Context, request: &Request<'_>, c: &Candidate) -> Result<Opti
 fn rank(ctx: &Context, request: &Request<'_>, mut open: Vec<&Candidate>, plan: &mut Plan) {
     let plugins = ctx.rules.plugins.placement();
     let mut judged = builtin::rank(&open);
-    let mut deciders = Vec::new();
+    let mut deciders: Vec<String> = Vec::new();
     for plugin in plugins {
-        match ask(plugin, ctx, request, &open) {
+        if open.is_empty() {
+            break;
+        }
+        match question::ask(plugin, ctx, request, &open) {
             Ok(verdicts) => {
                 deciders.push(plugin.id());
                 let (yes, no): (Vec<_>, Vec<_>) = verdicts.into_iter().partition(|v| v.accepted);
@@ -182,11 +194,14 @@ fn rank(ctx: &Context, request: &Request<'_>, mut open: Vec<&Candidate>, plan: &
                 tracing::warn!(plugin = plugin.name(), %error, image.id = request.image.id, "plug-in failed, built-in ranking");
                 metrics::counter!("fanlight_placement_fallback_total", "plugin" => plugin.name().to_owned())
                     .increment(1);
-                plan.fallback = Some(format!("{}: {error}", plugin.name()));
+                let earlier = plan.fallback.take().map_or_else(String::new, |text| format!("{text}; "));
+                plan.fallback = Some(format!("{earlier}{}: {error}", plugin.name()));
+                deciders.push("built-in".into());
                 judged = builtin::rank(&open);
             }
         }
     }
+    deciders.dedup();
     plan.decided_by = if deciders.is_empty() { "built-in".into() } else { deciders.join(", ") };
     plan.take(judged);
 }
@@ -200,81 +215,18 @@ impl Plan {
     }
 }
 
-/// One call for all candidates. A candidate without a verdict is not accepted.
-fn ask(
-    plugin: &Plugin,
-    ctx: &Context,
-    request: &Request<'_>,
-    open: &[&Candidate],
-) -> std::result::Result<Vec<Verdict>, crate::wasm::CallError> {
-    let question = types::Request {
-        image: image(request, plugin.properties()),
-        stores: open.iter().map(|c| store(c)).collect(),
-        now_ms: u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0),
-        seed: seed(&ctx.request_id),
-    };
-    let mut answers: Vec<Option<types::Verdict>> = vec![None; open.len()];
-    for verdict in plugin.rank(&question)? {
-        if let Some(slot) = answers.get_mut(verdict.store as usize) {
-            *slot = Some(verdict);
-        }
-    }
-    let named = open.iter().zip(answers).map(|(c, answer)| match answer {
-        Some(v) => {
-            Verdict { store: c.facts.id.clone(), accepted: v.accepted, score: v.score, code: v.code, text: v.text }
-        }
-        None => Verdict::rejected(&c.facts.id, "no-verdict", "the plug-in does not mention it"),
-    });
-    Ok(named.collect())
-}
-
-fn image(request: &Request<'_>, wanted: &[String]) -> types::Image {
-    let image = request.image;
-    let shown = |name: &String| image.properties.get(name).map(|value| (name.clone(), value.clone()));
-    types::Image {
-        id: image.id.clone(),
-        project: image.owner.clone(),
-        size: request.size,
-        disk_format: image.disk_format.clone(),
-        container_format: image.container_format.clone(),
-        visibility: image.visibility.as_str().into(),
-        tags: image.tags.iter().cloned().collect(),
-        properties: wanted.iter().filter_map(shown).collect(),
-    }
-}
-
-fn store(c: &Candidate) -> types::Store {
-    types::Store {
-        id: c.facts.id.clone(),
-        kind: c.facts.kind.clone(),
-        labels: c.facts.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        weight: c.weight,
-        total: c.total,
-        free: c.free,
-        in_flight: c.in_flight,
-        latency_us: c.latency_us,
-    }
-}
-
-fn seed(request_id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    request_id.hash(&mut hasher);
-    hasher.finish()
-}
-
 fn accepted(store: &str, score: u32, code: &str, text: &str) -> Verdict {
-    Verdict { store: store.into(), accepted: true, score, code: code.into(), text: text.into() }
+    Verdict { store: store.into(), accepted: true, score, code: code.into(), text: text.into(), from_plugin: false }
 }
 
 fn unknown_store(id: &str) -> Error {
     Error::invalid(format!("Invalid store identifier: {id}"))
 }
 
-/// No store is left. The text speaks only of what the caller may know: stores that policy keeps from them stay out of
-/// it, and an explicit one of those looks as if it did not exist.
+/// No store is left. The text speaks only of stores that policy permits; the others stay out of it.
 fn refusal(request: &Request<'_>, verdicts: &[Verdict]) -> Error {
-    let known: Vec<_> =
-        verdicts.iter().filter(|v| !matches!(v.code.as_str(), "not-permitted" | "not-chosen")).collect();
+    let host = |v: &Verdict, codes: &[&str]| !v.from_plugin && codes.contains(&v.code.as_str());
+    let known: Vec<_> = verdicts.iter().filter(|v| !host(v, &["not-permitted", "not-chosen"])).collect();
     if known.is_empty() {
         return match request.explicit {
             Some(wish) => Error::forbidden(format!("You are not authorized to place this image in store {wish}.")),
@@ -283,9 +235,9 @@ fn refusal(request: &Request<'_>, verdicts: &[Verdict]) -> Error {
     }
     let reasons: Vec<_> = known.iter().map(|v| format!("{}: {}", v.store, v.text)).collect();
     let text = format!("No store takes the image. {}", reasons.join("; "));
-    if known.iter().all(|v| v.code == "full") {
+    if known.iter().all(|v| host(v, &["full"])) {
         Error::new(Kind::TooLarge, text)
-    } else if known.iter().any(|v| matches!(v.code.as_str(), "down" | "draining" | "read-only" | "full")) {
+    } else if known.iter().any(|v| host(v, &["down", "draining", "read-only", "full"])) {
         Error::unavailable(text, RETRY)
     } else {
         // Plug-ins turned all of them down: final for this image.

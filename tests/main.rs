@@ -15,3 +15,5 @@ mod format;
 mod store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod wasm;

@@ -89,10 +89,7 @@ impl Rulebook {
     /// # Errors
     /// `Invalid` with every fault when there is no valid ruleset: nothing is served without one.
     pub fn open(cfg: &config::Rules, data_dir: &Path) -> Result<Arc<Self>> {
-        let folders = Folders {
-            policies: cfg.policies.clone().unwrap_or_else(|| data_dir.join("policies")),
-            plugins: cfg.plugins.clone().unwrap_or_else(|| data_dir.join("plugins")),
-        };
+        let folders = Folders::of(cfg, data_dir);
         for (configured, folder, shipped) in [
             (&cfg.policies, &folders.policies, Policies::shipped()),
             (&cfg.plugins, &folders.plugins, Plugins::shipped()),
@@ -119,6 +116,23 @@ impl Rulebook {
             debounce: Duration::from_millis(cfg.debounce_ms),
             poll: Duration::from_secs(cfg.poll_s.max(1)),
         }))
+    }
+
+    /// What is wrong with the rules that a start would read; changes nothing.
+    ///
+    /// # Errors
+    /// `Internal` when there can be no engine for plug-ins.
+    pub fn verify(cfg: &config::Rules, data_dir: &Path) -> Result<Vec<Fault>> {
+        let engine = Engine::new()?;
+        let folders = Folders::of(cfg, data_dir);
+        let seeded = |configured: bool, folder: &Path| configured || folder.exists();
+        let found =
+            if seeded(cfg.policies.is_some(), &folders.policies) && seeded(cfg.plugins.is_some(), &folders.plugins) {
+                folders.read().and_then(|files| files.check(1, &engine))
+            } else {
+                Ruleset::shipped(&engine)
+            };
+        Ok(found.err().unwrap_or_default())
     }
 
     /// The generation in force. A request takes it once.

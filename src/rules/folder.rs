@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Fault, Ruleset};
 use crate::{
     authz::Policies,
+    config,
     wasm::{Engine, Plugins},
 };
 
@@ -34,6 +35,13 @@ pub(super) struct Files {
 }
 
 impl Folders {
+    pub(super) fn of(cfg: &config::Rules, data_dir: &Path) -> Self {
+        Self {
+            policies: cfg.policies.clone().unwrap_or_else(|| data_dir.join("policies")),
+            plugins: cfg.plugins.clone().unwrap_or_else(|| data_dir.join("plugins")),
+        }
+    }
+
     pub(super) fn read(&self) -> Result<Files, Vec<Fault>> {
         let policies = read(&self.policies, &["cedar", "cedarschema"], MAX_POLICY);
         let plugins = read(&self.plugins, &["toml", "wasm"], MAX_PLUGIN);

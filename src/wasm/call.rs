@@ -13,8 +13,11 @@ use super::{
 
 /// Lines that a guest may log in one call.
 const LOG_LINES: u32 = 16;
-/// Bytes of such a line.
+/// Characters of such a line.
 const LOG_LINE_MAX: usize = 512;
+/// Bytes that cross from guest to host in one answer or log line, beyond those that the answer may have: records have
+/// overhead, and a list may name the same text over and over, so memory does not bound it.
+const CROSSING_EXTRA: usize = 64 << 10;
 
 /// The limit that ended a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,22 +90,34 @@ pub(super) struct Host {
     /// Set when growth was refused: a guest without memory aborts, which looks like a panic.
     out_of_memory: bool,
     lines: u32,
+    /// What the guest logged last. A panic's text can only come this way: the trap itself says `unreachable`.
+    last_line: Option<String>,
 }
 
 impl Host {
     fn new(plugin: &str, limits: Limits) -> Self {
-        Self { plugin: plugin.to_owned(), limits, out_of_memory: false, lines: 0 }
+        Self { plugin: plugin.to_owned(), limits, out_of_memory: false, lines: 0, last_line: None }
     }
 }
 
 impl PlacementImports for Host {
     fn log(&mut self, text: String) {
-        self.lines += 1;
-        if self.lines <= LOG_LINES {
-            let line: String = text.chars().take(LOG_LINE_MAX).flat_map(char::escape_debug).collect();
-            tracing::info!(target: "fanlight::plugin", plugin = self.plugin, line, "plug-in says");
+        self.lines = self.lines.saturating_add(1);
+        let line = tame(&text, LOG_LINE_MAX);
+        match self.lines {
+            0..=LOG_LINES => tracing::info!(target: "fanlight::plugin", plugin = self.plugin, line, "plug-in says"),
+            n if n == LOG_LINES + 1 => {
+                tracing::info!(target: "fanlight::plugin", plugin = self.plugin, "plug-in says more than is logged");
+            }
+            _ => {}
         }
+        self.last_line = Some(line);
     }
+}
+
+/// Text of a guest for people: at most `max` characters of it, and no control characters.
+pub(crate) fn tame(text: &str, max: usize) -> String {
+    text.chars().take(max).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl super::bindings::fanlight::placement::types::Host for Host {}
@@ -143,8 +158,10 @@ pub(super) fn run<T>(
     if let Err(error) = store.set_fuel(limits.fuel) {
         return (Err(CallError::Busy(error.to_string())), 0);
     }
-    let ticks = limits.deadline.as_millis().div_ceil(TICK.as_millis());
+    // One more, because the first tick may be due at once.
+    let ticks = limits.deadline.as_millis().div_ceil(TICK.as_millis()) + 1;
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+    store.set_hostcall_fuel(limits.output.saturating_add(CROSSING_EXTRA));
     store.epoch_deadline_trap();
     let outcome = plugin.instantiate(&mut store).and_then(|guest| call(&guest, &mut store));
     let used = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
@@ -152,15 +169,25 @@ pub(super) fn run<T>(
 }
 
 fn explain(error: &wasmtime::Error, host: &Host) -> CallError {
-    if host.out_of_memory {
-        return CallError::Limit(Limit::Memory(host.limits.memory));
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => CallError::Limit(Limit::Fuel(host.limits.fuel)),
-        Some(Trap::Interrupt) => CallError::Limit(Limit::Deadline(host.limits.deadline)),
-        Some(Trap::StackOverflow) => CallError::Limit(Limit::Stack),
-        Some(trap) => CallError::Trap(trap.to_string()),
-        None if error.is::<wasmtime::PoolConcurrencyLimitError>() => CallError::Busy(error.to_string()),
-        None => CallError::Trap(error.to_string()),
-    }
+    let limit = match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Limit::Fuel(host.limits.fuel),
+        Some(Trap::Interrupt) => Limit::Deadline(host.limits.deadline),
+        Some(Trap::StackOverflow) => Limit::Stack,
+        // A guest that lives on after refused growth may still run into one of the above.
+        _ if host.out_of_memory => Limit::Memory(host.limits.memory),
+        // The runtime's own type for it is private; a test holds this text to what the runtime says.
+        None if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
+            Limit::Output(host.limits.output)
+        }
+        _ if error.is::<wasmtime::PoolConcurrencyLimitError>() => return CallError::Busy(error.to_string()),
+        trap => {
+            let text = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);
+            let text = text.trim_start_matches("wasm trap: ");
+            return CallError::Trap(match &host.last_line {
+                Some(line) => format!("{text}, after it logged `{line}`"),
+                None => text.to_owned(),
+            });
+        }
+    };
+    CallError::Limit(limit)
 }

@@ -1,6 +1,6 @@
 //! From files to plug-ins that may serve: digest, caps, compilation, world, description, settings, a first call.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, ops::Range, time::Instant};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -19,8 +19,13 @@ use super::{
 };
 use crate::rules::Fault;
 
-/// Plug-ins of one generation at most.
+/// Manifests of one generation at most.
 const PLUGINS_MAX: usize = 16;
+
+/// Characters of a plug-in's name at most.
+pub(super) const NAME_MAX: usize = 64;
+/// Characters of one text of a guest at most; what is longer is cut.
+const TEXT_MAX: usize = 512;
 
 /// The plug-ins of one generation, in the order in which they are asked.
 #[derive(Default)]
@@ -46,7 +51,12 @@ impl Plugins {
     pub fn load(files: &[(String, Vec<u8>)], engine: &Engine) -> Result<Self, Vec<Fault>> {
         let by_name: BTreeMap<&str, &[u8]> = files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect();
         let (mut placement, mut faults) = (Vec::<Plugin>::new(), Vec::new());
-        for (file, bytes) in by_name.iter().filter(|(name, _)| name.ends_with(".toml")) {
+        let manifests: Vec<_> = by_name.iter().filter(|(name, _)| name.ends_with(".toml")).collect();
+        // Before anything is compiled: each one may cost seconds.
+        if manifests.len() > PLUGINS_MAX {
+            return Err(vec![Fault::new("plug-ins", None, format!("more than {PLUGINS_MAX} manifests"))]);
+        }
+        for (file, bytes) in manifests {
             match Plugin::load(file, bytes, &by_name, engine) {
                 Ok(Some(plugin)) if placement.iter().any(|p| p.name() == plugin.name()) => {
                     faults.push(Fault::new(*file, None, format!("the name `{}` is taken", plugin.name())));
@@ -54,9 +64,6 @@ impl Plugins {
                 Ok(plugin) => placement.extend(plugin),
                 Err(fault) => faults.push(fault),
             }
-        }
-        if placement.len() > PLUGINS_MAX {
-            faults.push(Fault::new("plug-ins", None, format!("more than {PLUGINS_MAX}")));
         }
         placement.sort_by(|a, b| (a.manifest.order, a.name()).cmp(&(b.manifest.order, b.name())));
         if faults.is_empty() { Ok(Self { placement }) } else { Err(faults) }
@@ -83,19 +90,16 @@ impl Plugin {
         if !manifest.enabled {
             return Ok(None);
         }
-        let Some(wasm) = files.get(manifest.wasm.as_str()) else {
-            return Err(Fault::new(
-                file,
-                None,
-                format!("`wasm` names `{}`, which is not in the folder", manifest.wasm),
-            ));
+        let name = manifest.wasm.get_ref();
+        let Some(wasm) = files.get(name.as_str()) else {
+            let text = format!("`wasm` names `{name}`, which is not a file of this folder");
+            return Err(manifest.fault(manifest.wasm.span(), text));
         };
         let digest = HEXLOWER.encode(&Sha256::digest(wasm));
         if digest != *manifest.sha256.get_ref() {
-            let text = format!("is sha256 {digest}, but `{file}` says {}", manifest.sha256.get_ref());
-            return Err(Fault::new(&manifest.wasm, None, text));
+            return Err(manifest.fault(manifest.sha256.span(), format!("`{name}` has sha256 {digest}")));
         }
-        let fault = |text: String| Fault::new(&manifest.wasm, None, text);
+        let fault = |text: String| Fault::new(manifest.wasm.get_ref(), None, text);
         scan::check(wasm).map_err(fault)?;
         let component = Component::new(engine.raw(), wasm).map_err(|e| fault(format!("cannot be compiled: {e:#}")))?;
         let mut linker = Linker::new(engine.raw());
@@ -105,22 +109,28 @@ impl Plugin {
             .instantiate_pre(&component)
             .and_then(PlacementPre::new)
             .map_err(|e| fault(format!("does not fit world `{}`: {e:#}", super::manifest::WORLD)))?;
-        let settings = manifest.settings.clone().into_iter().collect();
+        let settings = manifest.settings().map(|(k, v)| (k.clone(), v.clone())).collect();
         let plugin = Self { limits: manifest.limits(), settings, engine: engine.clone(), pre, manifest };
-        plugin.try_out().map_err(|e| Fault::new(file, None, e))?;
+        plugin.try_out().map_err(|(at, text)| plugin.manifest.fault(at, text))?;
         Ok(Some(plugin))
     }
 
-    /// Every export is called once before the plug-in serves.
-    fn try_out(&self) -> Result<(), String> {
+    /// Every export is called once before the plug-in serves; a fault names the place in the manifest to look at.
+    fn try_out(&self) -> Result<(), (Range<usize>, String)> {
+        let name = &self.manifest.name;
+        let at_name = |text: String| (name.span(), text);
         let (description, _) = call::run(self, |guest, store| guest.call_describe(store));
-        let description = description.map_err(|e| format!("`describe`: {e}"))?;
-        if description.name != self.manifest.name {
-            return Err(format!("`name` is `{}`, the plug-in calls itself `{}`", self.manifest.name, description.name));
+        let description = description.map_err(|e| at_name(format!("`describe`: {e}")))?;
+        if description.name != *name.get_ref() {
+            let own = call::tame(&description.name, NAME_MAX);
+            return Err(at_name(format!("`name` is `{}`, the plug-in calls itself `{own}`", name.get_ref())));
         }
+        let at_settings = |text: String| (self.manifest.settings_span(), text);
         let (settings, _) = call::run(self, |guest, store| guest.call_validate_settings(store, &self.settings));
-        settings.map_err(|e| format!("`validate-settings`: {e}"))?.map_err(|e| format!("`[settings]`: {e}"))?;
-        self.rank(&sample()).map(drop).map_err(|e| format!("`rank`, tried with invented stores: {e}"))
+        settings
+            .map_err(|e| at_settings(format!("`validate-settings`: {e}")))?
+            .map_err(|e| at_settings(format!("`[settings]`: {}", call::tame(&e, TEXT_MAX))))?;
+        self.rank(&sample()).map(drop).map_err(|e| at_name(format!("`rank`, tried with invented stores: {e}")))
     }
 
     /// Asks for a verdict on every candidate.
@@ -130,9 +140,11 @@ impl Plugin {
     pub fn rank(&self, request: &Request) -> Result<Vec<Verdict>, CallError> {
         let started = Instant::now();
         let (answer, fuel) = call::run(self, |guest, store| guest.call_rank(store, request, &self.settings));
-        let answer = answer.and_then(|a| a.map_err(CallError::Refused)).and_then(|a| self.checked(a, request));
+        let answer = answer
+            .and_then(|a| a.map_err(|e| CallError::Refused(call::tame(&e, TEXT_MAX))))
+            .and_then(|a| self.checked(a, request));
         let outcome = answer.as_ref().map_or_else(|e| e.outcome(), |_| "ok");
-        let plugin = self.manifest.name.clone();
+        let plugin = self.manifest.name.get_ref().clone();
         metrics::counter!("fanlight_plugin_calls_total", "plugin" => plugin.clone(), "outcome" => outcome).increment(1);
         metrics::histogram!("fanlight_plugin_seconds", "plugin" => plugin.clone()).record(started.elapsed());
         #[expect(clippy::cast_precision_loss, reason = "a histogram needs no more than 53 bits")]
@@ -158,17 +170,19 @@ impl Plugin {
                 return bad("a score over 1000");
             }
         }
-        Ok(answer)
+        let tamed =
+            |v: Verdict| Verdict { code: call::tame(&v.code, NAME_MAX), text: call::tame(&v.text, TEXT_MAX), ..v };
+        Ok(answer.into_iter().map(tamed).collect())
     }
 
     /// Name in logs and metrics.
     pub fn name(&self) -> &str {
-        &self.manifest.name
+        self.manifest.name.get_ref()
     }
 
     /// Name and digest of the component: which bytes decided.
     pub fn id(&self) -> String {
-        format!("{}@sha256:{}", self.manifest.name, self.manifest.sha256.get_ref())
+        format!("{}@sha256:{}", self.name(), self.manifest.sha256.get_ref())
     }
 
     /// Custom properties that the plug-in is shown.

@@ -11,8 +11,6 @@ mod engine;
 mod load;
 mod manifest;
 mod scan;
-#[cfg(test)]
-mod tests;
 
 pub use call::{CallError, Limit};
 pub use engine::Engine;

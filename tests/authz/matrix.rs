@@ -116,7 +116,7 @@ fn cell(result: Result<authz::Permit, fanlight::Error>) -> char {
     }
 }
 
-/// Takes one row: its name, and how one caller's cell is decided.
+/// Takes the name of a row and how each of its cells is found out.
 type Ask<'a> = dyn FnMut(&str, &dyn Fn(&Context) -> char) + 'a;
 
 /// The rows of one action: what it is asked of, and how.

@@ -46,7 +46,8 @@ fn outcome(status: Status, change: Change) -> std::result::Result<Image, (Kind, 
 fn every_row_of_the_patch_rules() {
     use Change::{Derived, Locations, Remove, Set};
     use Kind::{Conflict, Forbidden};
-    let rows: Vec<(Status, Change, Option<(Kind, &str)>)> = vec![
+    type Row = (Status, Change, Option<(Kind, &'static str)>);
+    let rows: Vec<Row> = vec![
         (Status::Queued, Set(Mode::Add, property("absent")), None),
         (Status::Queued, Set(Mode::Add, property("there")), None),
         (Status::Queued, Set(Mode::AddNew, property("absent")), None),
