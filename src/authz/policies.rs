@@ -1,7 +1,7 @@
 //! The policies of one generation, cut into slices: an evaluation costs time per policy, so each looks only at those
 //! that can apply to its action and type of resource.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use cedar_policy::{
     ActionConstraint, Effect, Entities, Entity, EntityTypeName, EntityUid, PolicySet, ResourceConstraint, Schema,
@@ -11,6 +11,13 @@ use super::{Action, entities, source};
 use crate::rules::Fault;
 
 const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");
+
+/// The schema and the action entities that it defines; the same for every generation.
+static VOCABULARY: LazyLock<Result<(Schema, Entities), String>> = LazyLock::new(|| {
+    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|e| e.to_string())?;
+    let actions = schema.action_entities().map_err(|e| e.to_string())?;
+    Ok((schema, actions))
+});
 
 /// Parsed, validated policies, ready to decide.
 pub struct Policies {
@@ -60,9 +67,8 @@ impl Policies {
     /// Everything that is wrong, with file and line: no half of a set is ever used.
     pub fn load(files: &[(String, Vec<u8>)]) -> Result<Self, Vec<Fault>> {
         let broken = |text: String| vec![Fault::new("schema.cedarschema", None, text)];
-        let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|e| broken(e.to_string()))?;
-        let actions = schema.action_entities().map_err(|e| broken(e.to_string()))?;
-        let set = source::parse(files, &schema)?;
+        let (schema, actions) = VOCABULARY.as_ref().map_err(|e| broken(e.clone()))?;
+        let set = source::parse(files, schema)?;
         let mut slices = HashMap::new();
         for action in Action::ALL {
             let uid = entities::uid("Action", action.as_str()).map_err(|e| broken(e.to_string()))?;
@@ -70,14 +76,14 @@ impl Policies {
                 return Err(broken(format!("action `{action}` is not in the schema")));
             };
             for kind in Kind::ALL.into_iter().filter(|k| types.iter().any(|t| t.to_string() == k.as_str())) {
-                let slice = slice(&set, &uid, kind, &actions)
+                let slice = slice(&set, &uid, kind, actions)
                     .ok_or_else(|| broken(format!("no entity for action `{action}`")))?;
                 slices.insert((*action, kind), slice);
             }
         }
         let mut ids: Vec<String> = set.policies().map(|p| p.id().to_string()).collect();
         ids.sort();
-        Ok(Self { slices, schema, ids })
+        Ok(Self { slices, schema: schema.clone(), ids })
     }
 
     /// The policies that this binary ships, as file name and content.
