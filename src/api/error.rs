@@ -9,7 +9,7 @@ use axum::{
     body::Body,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+        header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, USER_AGENT},
     },
     response::{IntoResponse, Response},
 };
@@ -136,8 +136,11 @@ pub(super) enum Form {
 
 impl Form {
     /// What the `Accept` header asks for. Between equals JSON wins, or HTML where the operator wants Glance's habit.
-    /// Without (or with an empty) header it is plain text.
+    /// Without (or with an empty) header it is plain text. python-glanceclient takes anything, but fails on an error
+    /// in JSON whose values are no objects, so it gets what it gets from Glance.
     pub fn negotiate(headers: &HeaderMap, html_first: bool) -> Self {
+        let agent = headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let html_first = html_first || agent.starts_with("python-glanceclient");
         let offers = if html_first {
             [(Self::Html, "text", "html"), (Self::Json, "application", "json"), (Self::Text, "text", "plain")]
         } else {

@@ -153,7 +153,8 @@ fn member_status(value: &str) -> Result<Option<MemberStatus>> {
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool> {
-    match value {
+    // The SDK sends Python's `True`.
+    match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(Error::invalid(format!(

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     authz::{self, Action, Permit, Resource},
     context::Context,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     notify,
 };
 
@@ -61,10 +61,12 @@ pub async fn add_member(app: &App, ctx: &Context, id: &str, project: &str) -> Re
 /// `NotFound`, `Forbidden`.
 pub async fn set_member(app: &App, ctx: &Context, id: &str, project: &str, status: MemberStatus) -> Result<Member> {
     let image = show::load(app, id).await?;
-    authz::check_image(ctx, Action::GetImage, &image)?;
-    let member = find(&image, project)?;
-    let permit = check_member(ctx, Action::ModifyMember, &image, member)?;
+    let permit = match image.member(project) {
+        Some(member) => check_member(ctx, &image, member)?,
+        None => return Err(hide(ctx, &image)?.unwrap_or_else(|| unknown(&image, project))),
+    };
     check_shared(&image)?;
+    let member = find(&image, project)?;
     let changed = Member { status, updated_at: jiff::Timestamp::now(), ..member.clone() };
     let events = [notify::member_event("image.member.update", &image, &changed)];
     app.db.set_member_status(&permit, &image, project, status, &events).await
@@ -91,9 +93,22 @@ fn check_shared(image: &Image) -> Result<()> {
     }
 }
 
-/// The image is visible to the caller here, so a denial needs no hiding.
-fn check_member(ctx: &Context, action: Action, image: &Image, member: &Member) -> Result<Permit> {
-    authz::check(ctx, action, Resource::Member(image, member))
+/// A project that has rejected an image does not see it any more, but may still change its answer. To those who may
+/// do neither, the image stays hidden.
+fn check_member(ctx: &Context, image: &Image, member: &Member) -> Result<Permit> {
+    match authz::check(ctx, Action::ModifyMember, Resource::Member(image, member)) {
+        Err(denial) if denial.kind() == Kind::Forbidden => Err(hide(ctx, image)?.unwrap_or(denial)),
+        outcome => outcome,
+    }
+}
+
+/// The answer that hides the image, for a caller who may not see it.
+fn hide(ctx: &Context, image: &Image) -> Result<Option<Error>> {
+    match authz::check_image(ctx, Action::GetImage, image) {
+        Err(e) if e.kind() == Kind::NotFound => Ok(Some(e)),
+        Err(e) => Err(e),
+        Ok(_) => Ok(None),
+    }
 }
 
 fn find<'a>(image: &'a Image, project: &str) -> Result<&'a Member> {

@@ -1,3 +1,5 @@
+mod actions;
+mod members;
 mod images;
 mod info;
 mod schemas;
