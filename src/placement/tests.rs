@@ -67,6 +67,9 @@ mod plans {
 
     const MISBEHAVING: &[u8] = include_bytes!("../../tests/fixtures/misbehaving.wasm");
 
+    /// On a machine that is busy with other tests the default deadline may pass.
+    const PATIENT: &str = "\n[limits]\ndeadline-ms = 1000\n";
+
     fn plugin(name: &str, wasm: &[u8], rest: &str) -> Vec<(String, Vec<u8>)> {
         use sha2::{Digest, Sha256};
         let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(wasm));
@@ -77,7 +80,7 @@ mod plans {
     }
 
     fn misbehaving(behave: &str) -> Vec<(String, Vec<u8>)> {
-        let rest = format!("order = 5\n[settings]\nbehave = \"{behave}\"\nonly-project = \"blue\"");
+        let rest = format!("order = 5\n{PATIENT}\n[settings]\nbehave = \"{behave}\"\nonly-project = \"blue\"");
         plugin("misbehaving", MISBEHAVING, &rest)
     }
 
@@ -93,8 +96,17 @@ mod plans {
         Context { request_id: "req-1".into(), caller, rules: Arc::new(rules) }
     }
 
+    /// The shipped files, with time.
+    fn files() -> Vec<(String, Vec<u8>)> {
+        let mut files = Plugins::shipped();
+        for (_, bytes) in files.iter_mut().filter(|(name, _)| name.ends_with(".toml")) {
+            bytes.extend_from_slice(PATIENT.as_bytes());
+        }
+        files
+    }
+
     fn shipped() -> Context {
-        context(&Plugins::shipped())
+        context(&files())
     }
 
     fn image(properties: &[(&str, &str)]) -> Image {
@@ -204,7 +216,7 @@ mod plans {
 
     #[test]
     fn what_an_earlier_plug_in_narrowed_stays_narrow_when_a_later_one_fails() {
-        let mut plugins = Plugins::shipped();
+        let mut plugins = files();
         plugins.extend(misbehaving("panic"));
         let wish = image(&[("storage_class", "ssd")]);
         let stores = [classed("a", "hdd", 900), classed("b", "ssd", 100)];
@@ -229,7 +241,7 @@ mod plans {
             ("by-project.toml", include_bytes!("../../plugins/examples/by-project.toml").to_vec()),
             ("by-project.wasm", include_bytes!("../../plugins/examples/by-project.wasm").to_vec()),
         ];
-        let mut plugins = Plugins::shipped();
+        let mut plugins = files();
         plugins.extend(example.map(|(name, bytes)| (name.to_owned(), bytes)));
         let ctx = context(&plugins);
         let stores = [candidate("alpha", 5, 900), candidate("beta", 0, 100)];

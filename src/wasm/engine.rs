@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Distance of the ticks by which a running guest is interrupted: how exact a deadline is.
 pub(super) const TICK: Duration = Duration::from_millis(5);
 /// Calls that may run at once, over all generations of rules.
-const CONCURRENT: u32 = 64;
+pub(super) const CONCURRENT: u32 = 64;
 /// No guest gets more memory than this, whatever its manifest says.
 pub(super) const MEMORY_MAX: usize = 64 << 20;
 

@@ -130,19 +130,16 @@ impl Plugin {
         settings
             .map_err(|e| at_settings(format!("`validate-settings`: {e}")))?
             .map_err(|e| at_settings(format!("`[settings]`: {}", call::tame(&e, TEXT_MAX))))?;
-        self.rank(&sample()).map(drop).map_err(|e| at_name(format!("`rank`, tried with invented stores: {e}")))
+        self.ask(&sample()).0.map(drop).map_err(|e| at_name(format!("`rank`, tried with invented stores: {e}")))
     }
 
-    /// Asks for a verdict on every candidate.
+    /// Asks for a verdict on every candidate, and counts the call.
     ///
     /// # Errors
     /// What ended the call, or what is wrong with the answer.
     pub fn rank(&self, request: &Request) -> Result<Vec<Verdict>, CallError> {
         let started = Instant::now();
-        let (answer, fuel) = call::run(self, |guest, store| guest.call_rank(store, request, &self.settings));
-        let answer = answer
-            .and_then(|a| a.map_err(|e| CallError::Refused(call::tame(&e, TEXT_MAX))))
-            .and_then(|a| self.checked(a, request));
+        let (answer, fuel) = self.ask(request);
         let outcome = answer.as_ref().map_or_else(|e| e.outcome(), |_| "ok");
         let plugin = self.manifest.name.get_ref().clone();
         metrics::counter!("fanlight_plugin_calls_total", "plugin" => plugin.clone(), "outcome" => outcome).increment(1);
@@ -150,6 +147,15 @@ impl Plugin {
         #[expect(clippy::cast_precision_loss, reason = "a histogram needs no more than 53 bits")]
         metrics::histogram!("fanlight_plugin_fuel", "plugin" => plugin).record(fuel as f64);
         answer
+    }
+
+    /// The answer, checked, and the fuel used.
+    fn ask(&self, request: &Request) -> (Result<Vec<Verdict>, CallError>, u64) {
+        let (answer, fuel) = call::run(self, |guest, store| guest.call_rank(store, request, &self.settings));
+        let answer = answer
+            .and_then(|a| a.map_err(|e| CallError::Refused(call::tame(&e, TEXT_MAX))))
+            .and_then(|a| self.checked(a, request));
+        (answer, fuel)
     }
 
     /// A guest may lie: indices it was not given, two verdicts on one store, scores and texts without bound.

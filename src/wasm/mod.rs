@@ -11,6 +11,8 @@ mod engine;
 mod load;
 mod manifest;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use call::{CallError, Limit};
 pub use engine::Engine;

