@@ -1,5 +1,7 @@
+//! Folders mirror URLs.
+
 mod actions;
-mod members;
 mod images;
 mod info;
+mod members;
 mod schemas;
