@@ -13,7 +13,7 @@ stores, the shipped policies and plug-ins, no Keystone.";
 const AFTER: &str = "\
 Try it:
   fanlight serve
-  openstack --os-auth-type admin_token --os-endpoint http://127.0.0.1:9292 --os-token demo:demo:member image list
+  openstack --os-auth-type admin_token --os-endpoint http://127.0.0.1:9292/v2 --os-token demo:demo:member image list
 
 Before production:
   fanlight check --config /etc/fanlight.toml     every fault at once, with line and column
