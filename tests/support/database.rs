@@ -48,6 +48,9 @@ impl Drop for Database {
             runtime.block_on(async {
                 let mut connection = AnyConnection::connect(&server).await?;
                 let force = if server.starts_with("postgres") { " WITH (FORCE)" } else { "" };
+                if force.is_empty() {
+                    end_connections(&mut connection, &name).await?;
+                }
                 connection.execute(sqlx::AssertSqlSafe(format!("DROP DATABASE {name}{force}"))).await?;
                 Ok::<_, sqlx::Error>(())
             })
@@ -56,4 +59,15 @@ impl Drop for Database {
             eprintln!("test database {} was not dropped: {error}", self.name);
         }
     }
+}
+
+/// MariaDB waits for transactions that a test's runtime, blocked in the drop, will never end.
+async fn end_connections(connection: &mut AnyConnection, name: &str) -> Result<(), sqlx::Error> {
+    let sql = format!("SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = '{name}'");
+    let open: Vec<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
+    for (id,) in open {
+        // One that ended meanwhile is an error, and as good.
+        let _ = connection.execute(sqlx::AssertSqlSafe(format!("KILL {id}"))).await;
+    }
+    Ok(())
 }
