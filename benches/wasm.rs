@@ -30,7 +30,14 @@ fn rank(bencher: Bencher<'_, '_>, stores: usize) {
         visibility: "private".into(),
         tags: Vec::new(),
         properties: vec![("storage_class".into(), "ssd".into())],
+        domain: None,
     };
-    let request = types::Request { image, stores: (0..stores).map(store).collect(), now_ms: 0, seed: 0 };
+    let request = types::Request {
+        image,
+        stores: (0..stores).map(store).collect(),
+        now_ms: 0,
+        seed: 0,
+        operation: "upload".into(),
+    };
     bencher.bench_local(|| plugin.rank(black_box(&request)).expect("verdicts"));
 }

@@ -1,6 +1,6 @@
 //! What differs between the three databases, in one place.
 
-use sea_query::{MysqlQueryBuilder, NullOrdering, PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder, Values};
+use sea_query::NullOrdering;
 
 /// Which SQL the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,15 +48,6 @@ impl Dialect {
             out.push_str(part);
         }
         out
-    }
-
-    /// SQL and parameters of a composed statement.
-    pub(super) fn build(self, statement: &SelectStatement) -> (String, Values) {
-        match self {
-            Self::Sqlite => statement.build(SqliteQueryBuilder),
-            Self::Postgres => statement.build(PostgresQueryBuilder),
-            Self::Mysql { .. } => statement.build(MysqlQueryBuilder),
-        }
     }
 
     /// An array of arrays as JSON text: one inner array of `columns` for each row of `source`. No rows give `NULL` or `[]`.

@@ -4,16 +4,16 @@
 //! own index that stops at the page's length; their union is sorted and cut, and only the rows that are left get
 //! their tags, properties, members and locations. So a page costs its length, wherever it starts.
 
-use sea_query::{Cond, Expr, ExprTrait, Order, Query, SelectStatement, UnionType, Value, Values};
+use sea_query::{Cond, Expr, ExprTrait, Order, Query, SelectStatement, UnionType};
 
 use super::{
     Db,
     dialect::Dialect,
     row::{self, COLUMNS},
-    tx::Arg,
+    statement,
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     image::{
         Image, MemberStatus, Visibility,
         query::{Direction, Filter, ListQuery, Page, TextColumn, Viewer, VisibilityFilter},
@@ -30,8 +30,8 @@ impl Db {
     /// `Unavailable` when the database is.
     pub async fn list_images(&self, q: &ListQuery, viewer: &Viewer, page: Page<'_>) -> Result<Vec<Image>> {
         let Some(statement) = compose(self.inner.dialect, q, viewer, page) else { return Ok(Vec::new()) };
-        let (sql, values) = self.inner.dialect.build(&statement);
-        let rows = self.rows(sql, arguments(values)?).await?;
+        let (sql, args) = statement::build(self.inner.dialect, &statement)?;
+        let rows = self.rows(sql, args).await?;
         rows.iter().map(row::image).collect()
     }
 }
@@ -173,15 +173,4 @@ fn shared_with(project: &str, status: Option<MemberStatus>) -> Cond {
         .add(is(Visibility::Shared))
         .add(Cond::any().add(col("owner").is_null()).add(col("owner").ne(project)))
         .add(col("id").in_subquery(membership))
-}
-
-/// The parameters of a composed statement; only text and 64-bit numbers are ever put into one.
-fn arguments(values: Values) -> Result<Vec<Arg>> {
-    let argument = |value| match value {
-        Value::String(text) => Ok(Arg::Text(text)),
-        Value::BigInt(number) => Ok(Arg::Int(number)),
-        Value::BigUnsigned(Some(number)) => row::signed(number).map(|n| Arg::Int(Some(n))),
-        other => Err(Error::internal(format!("parameter {other:?} is neither text nor a 64-bit number"))),
-    };
-    values.0.into_iter().map(argument).collect()
 }

@@ -36,6 +36,7 @@ mod outbox;
 mod readers;
 mod row;
 mod schema;
+mod statement;
 mod tx;
 mod uploads;
 

@@ -1,8 +1,7 @@
 //! The question that a plug-in is asked, and its answer with names in place of numbers.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::{Candidate, Request, Verdict};
 use crate::{
@@ -18,10 +17,11 @@ pub(super) fn ask(
     open: &[&Candidate],
 ) -> Result<Vec<Verdict>, CallError> {
     let question = types::Request {
-        image: image(request, plugin.properties()),
+        image: image(ctx, request, plugin.properties()),
         stores: open.iter().map(|c| store(c)).collect(),
         now_ms: u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0),
         seed: seed(&ctx.request_id),
+        operation: "upload".into(),
     };
     let mut answers: Vec<Option<types::Verdict>> = vec![None; open.len()];
     for verdict in plugin.rank(&question)? {
@@ -46,9 +46,10 @@ pub(super) fn ask(
     Ok(named.collect())
 }
 
-fn image(request: &Request<'_>, wanted: &[String]) -> types::Image {
+fn image(ctx: &Context, request: &Request<'_>, wanted: &[String]) -> types::Image {
     let image = request.image;
     let shown = |name: &String| image.properties.get(name).map(|value| (name.clone(), value.clone()));
+    let own = image.owner.is_some() && image.owner == ctx.caller.project_id;
     types::Image {
         id: image.id.clone(),
         project: image.owner.clone(),
@@ -58,6 +59,7 @@ fn image(request: &Request<'_>, wanted: &[String]) -> types::Image {
         visibility: image.visibility.as_str().into(),
         tags: image.tags.iter().cloned().collect(),
         properties: wanted.iter().filter_map(shown).collect(),
+        domain: ctx.caller.project_domain_id.clone().filter(|_| own),
     }
 }
 
@@ -74,8 +76,7 @@ fn store(c: &Candidate) -> types::Store {
     }
 }
 
+/// The same number everywhere for one request id.
 fn seed(request_id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    request_id.hash(&mut hasher);
-    hasher.finish()
+    Sha256::digest(request_id).iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
 }

@@ -230,6 +230,13 @@ fn sample() -> Request {
         visibility: "shared".into(),
         tags: Vec::new(),
         properties: Vec::new(),
+        domain: None,
     };
-    Request { image, stores: vec![store("fast", 1 << 39), store("slow", 1 << 38)], now_ms: 0, seed: 0 }
+    Request {
+        image,
+        stores: vec![store("fast", 1 << 39), store("slow", 1 << 38)],
+        now_ms: 0,
+        seed: 0,
+        operation: "upload".into(),
+    }
 }

@@ -63,6 +63,7 @@ fn request(project: &str, stores: usize) -> types::Request {
         visibility: "shared".into(),
         tags: Vec::new(),
         properties: Vec::new(),
+        domain: None,
     };
-    types::Request { image, stores: (0..stores).map(store).collect(), now_ms: 1, seed: 1 }
+    types::Request { image, stores: (0..stores).map(store).collect(), now_ms: 1, seed: 1, operation: "upload".into() }
 }
