@@ -90,8 +90,8 @@ pub(super) async fn update(
     let dialect = Dialect::of(&headers)?;
     let body = extract::json(body, &api.config.http).await?;
     let changes = patch::parse(&body, dialect, &api.config.images)?;
-    check_match(&api, &ctx, &id, &headers).await?;
-    let image = image::update(&api.app, &ctx, &id, &changes).await?;
+    let expected = matched(&api, &ctx, &id, &headers).await?;
+    let image = image::update(&api.app, &ctx, &id, &changes, expected).await?;
     image_response(&api, &ctx, StatusCode::OK, &image)
 }
 
@@ -102,8 +102,8 @@ pub(super) async fn delete(
     headers: HeaderMap,
     _: NoBody,
 ) -> Answer<StatusCode> {
-    check_match(&api, &ctx, &id, &headers).await?;
-    image::delete(&api.app, &ctx, &id).await?;
+    let expected = matched(&api, &ctx, &id, &headers).await?;
+    image::delete(&api.app, &ctx, &id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -152,15 +152,16 @@ pub(super) async fn import(State(api): State<Api>, body: Body) -> Answer<()> {
     Err(Error::invalid(text).into())
 }
 
-/// `If-Match` before a change: compared with what the caller would be shown now.
-async fn check_match(api: &Api, ctx: &Context, id: &str, headers: &HeaderMap) -> Answer<()> {
+/// `If-Match` before a change: compared with what the caller would be shown now. The version that this was is the only
+/// one that the change may be made to.
+async fn matched(api: &Api, ctx: &Context, id: &str, headers: &HeaderMap) -> Answer<Option<i64>> {
     if !headers.contains_key("if-match") && !headers.contains_key("if-none-match") {
-        return Ok(());
+        return Ok(None);
     }
     let image = image::show(&api.app, ctx, id).await?;
     let current = image_response(api, ctx, StatusCode::OK, &image)?;
     match conditional::check(headers, current.headers().get(ETAG))? {
-        Verdict::Proceed => Ok(()),
+        Verdict::Proceed => Ok(Some(image.version)),
         Verdict::NotModified => {
             let text = "The image is what the If-None-Match header says.";
             Err(Failure::new(StatusCode::PRECONDITION_FAILED, text))

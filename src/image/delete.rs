@@ -3,7 +3,11 @@
 //! The row goes first and leaves a note for each object; the object goes after. Whatever fails in between, the note
 //! stays until the object is gone.
 
-use super::{Location, Status, show::load, update::RETRIES};
+use super::{
+    Location, Status,
+    show::{check_version, load},
+    update::RETRIES,
+};
 use crate::{
     app::App,
     authz::{self, Action},
@@ -12,17 +16,18 @@ use crate::{
     jobs, notify,
 };
 
-/// Deletes an image in whatever state it is, and its data.
+/// Deletes an image in whatever state it is, and its data. With `expected`, only that version of it.
 ///
 /// # Errors
-/// `NotFound`, `Forbidden` by policy or because the image is protected; nothing has changed then.
-pub async fn delete(app: &App, ctx: &Context, id: &str) -> Result<()> {
+/// `PreconditionFailed` for another version, `NotFound`, `Forbidden` by policy or because the image is protected; nothing has changed then.
+pub async fn delete(app: &App, ctx: &Context, id: &str, expected: Option<i64>) -> Result<()> {
     let mut tries = 0;
     let deletions = loop {
         let image = load(app, id).await?;
 
         // authorize
         let permit = authz::check_image(ctx, Action::DeleteImage, &image)?;
+        check_version(&image, expected)?;
         if image.protected {
             return Err(Error::forbidden(format!("Image {id} is protected and cannot be deleted.")));
         }

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     authz::{self, Action},
     context::Context,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     protect,
 };
 
@@ -27,4 +27,14 @@ pub(super) async fn load(app: &App, id: &str) -> Result<Image> {
 /// The text for images that are not there and for images that stay hidden: it must be the same.
 pub(super) fn unknown(id: &str) -> Error {
     Error::not_found(format!("No image found with ID {id}"))
+}
+
+/// Refuses another version than the one that the client expects.
+pub(super) fn check_version(image: &Image, expected: Option<i64>) -> Result<()> {
+    match expected {
+        Some(version) if version != image.version => {
+            Err(Error::new(Kind::PreconditionFailed, "The image is not what the If-Match header says."))
+        }
+        _ => Ok(()),
+    }
 }

@@ -4,7 +4,7 @@ use super::{
     Image,
     change::{self, Change},
     create::check_visibility,
-    show::load,
+    show::{check_version, load},
 };
 use crate::{
     app::App,
@@ -17,13 +17,13 @@ use crate::{
 /// Times that an edit is done again on a newer row before the client is told of the race.
 pub(super) const RETRIES: u32 = 8;
 
-/// Applies a PATCH: all of it or nothing.
+/// Applies a PATCH: all of it or nothing. With `expected`, only to that version of the image.
 ///
 /// # Errors
-/// `NotFound`, `Forbidden` by policy or property protection, `Conflict` for a property that is not there, `TooLarge`
+/// `PreconditionFailed` for another version, `NotFound`, `Forbidden` by policy or property protection, `Conflict` for a property that is not there, `TooLarge`
 /// over a quota, `Invalid`.
-pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change]) -> Result<Image> {
-    edit(app, ctx, id, |visible| change::apply(visible, changes, &app.config.images)).await
+pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change], expected: Option<i64>) -> Result<Image> {
+    edit(app, ctx, id, expected, |visible| change::apply(visible, changes, &app.config.images)).await
 }
 
 /// Adds a tag; adding it again changes nothing.
@@ -36,7 +36,7 @@ pub async fn add_tag(app: &App, ctx: &Context, id: &str, tag: &str) -> Result<()
         new.tags.insert(tag.to_owned());
         Ok(new)
     };
-    edit(app, ctx, id, add).await.map(drop)
+    edit(app, ctx, id, None, add).await.map(drop)
 }
 
 /// Removes a tag.
@@ -48,18 +48,25 @@ pub async fn remove_tag(app: &App, ctx: &Context, id: &str, tag: &str) -> Result
         let mut new = visible.clone();
         if new.tags.remove(tag) { Ok(new) } else { Err(Error::not_found(format!("Tag {tag} not found"))) }
     };
-    edit(app, ctx, id, remove).await.map(drop)
+    edit(app, ctx, id, None, remove).await.map(drop)
 }
 
 /// Load, authorize, change what the caller can see, protect, check quotas, save; again from the start when another
 /// writer was faster, so that no writer undoes what another has just done.
-async fn edit(app: &App, ctx: &Context, id: &str, change: impl Fn(&Image) -> Result<Image>) -> Result<Image> {
+async fn edit(
+    app: &App,
+    ctx: &Context,
+    id: &str,
+    expected: Option<i64>,
+    change: impl Fn(&Image) -> Result<Image>,
+) -> Result<Image> {
     let mut tries = 0;
     loop {
         let old = load(app, id).await?;
 
         // authorize
         let permit = authz::check_image(ctx, Action::ModifyImage, &old)?;
+        check_version(&old, expected)?;
         let new = with_hidden_properties(&old, change(&protect::visible(ctx, &old)?)?, ctx)?;
         if new.visibility != old.visibility {
             check_visibility(ctx, &new)?;

@@ -2,6 +2,10 @@
 
 use std::{fmt, time::Duration};
 
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
+};
 use wasmtime::{ResourceLimiter, Store, Trap};
 
 use super::{
@@ -169,9 +173,17 @@ pub(super) fn run<T>(
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
     store.set_hostcall_fuel(limits.output.saturating_add(CROSSING_EXTRA));
     store.epoch_deadline_trap();
-    let outcome = plugin.instantiate(&mut store).and_then(|guest| call(&guest, &mut store));
+    let outcome = aside(|| plugin.instantiate(&mut store).and_then(|guest| call(&guest, &mut store)));
     let used = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
     (outcome.map_err(|error| explain(&error, store.data())), used)
+}
+
+/// Runs what may take as long as a deadline allows. On a worker of the async runtime, its other tasks move on first.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        _ => work(),
+    }
 }
 
 fn explain(error: &wasmtime::Error, host: &Host) -> CallError {

@@ -34,6 +34,23 @@ async fn a_tag_spares_the_body_and_guards_a_change() {
 }
 
 #[tokio::test]
+async fn of_many_changes_to_one_state_one_is_made() {
+    let app = TestApp::new().await;
+    let id = app.queued(ALICE, "a").await;
+    let path = format!("/v2/images/{id}");
+    let tag = app.get(&path, ALICE).await.header("etag").to_owned();
+    let headers = [("if-match", tag.as_str()), ("content-type", "application/openstack-images-v2.1-json-patch")];
+    let change = |n: usize| {
+        let body = format!(r#"[{{"op": "add", "path": "/winner", "value": "{n}"}}]"#);
+        app.request("PATCH", &path, Some(ALICE), &headers, body)
+    };
+    let replies = futures_util::future::join_all((0..12).map(change)).await;
+    let mut codes: Vec<u16> = replies.iter().map(|r| r.status.as_u16()).collect();
+    codes.sort_unstable();
+    assert_eq!((codes.first(), codes.iter().filter(|c| **c == 412).count()), (Some(&200), 11), "{codes:?}");
+}
+
+#[tokio::test]
 async fn what_is_hidden_looks_like_what_is_not() {
     let app = TestApp::new().await;
     let id = app.queued(ALICE, "a").await;
