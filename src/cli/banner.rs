@@ -1,6 +1,6 @@
 //! What `serve` says at its start: what runs, where data lies, what is insecure about it, and what to try first.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::PathBuf};
 
 use crate::config::{Backend, Config, Identity};
 
@@ -25,10 +25,13 @@ pub fn render(config: &Config) -> String {
             format!("{id} ({}{default}) {} {}", store.backend.kind(), path.display(), labels.join(" ")).trim().into(),
         );
     }
-    let folder =
-        |path: &Option<std::path::PathBuf>| path.as_ref().map_or("shipped".into(), |p| p.display().to_string());
-    row("policies", folder(&config.rules.policies));
-    row("plug-ins", folder(&config.rules.plugins));
+    // Without a folder of the operator's, the shipped rules were put into these at the first start.
+    let folder = |path: &Option<PathBuf>, name: &str| match path {
+        Some(path) => path.display().to_string(),
+        None => config.data_dir.join(name).display().to_string(),
+    };
+    row("policies", folder(&config.rules.policies, "policies"));
+    row("plug-ins", folder(&config.rules.plugins, "plugins"));
     row("identity", config.identity.mode().to_owned());
     row("operator", format!("http://{}/metrics, /health, /rules", config.admin_listen));
     let warnings = config.warnings();
