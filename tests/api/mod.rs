@@ -1,4 +1,5 @@
 //! The API as clients meet it; files lie as URLs do.
 
 mod discovery;
+mod random;
 mod v2;
