@@ -36,7 +36,7 @@ fn context(more: &str) -> Context {
         roles: ["member".to_owned(), "reader".to_owned()].into(),
         ..Caller::default()
     };
-    Context { request_id: "req-bench".into(), caller, rules: Arc::new(rules) }
+    Context { request_id: "req-bench".into(), caller, rules: Arc::new(rules), shadow: None }
 }
 
 fn image(properties: usize) -> Image {

@@ -93,7 +93,7 @@ mod plans {
             roles: ["member", "reader"].map(str::to_owned).into(),
             ..Caller::default()
         };
-        Context { request_id: "req-1".into(), caller, rules: Arc::new(rules) }
+        Context { request_id: "req-1".into(), caller, rules: Arc::new(rules), shadow: None }
     }
 
     /// The shipped files, with time.

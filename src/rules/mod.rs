@@ -10,11 +10,15 @@ use crate::{
     wasm::{Engine, Plugins},
 };
 
+mod activate;
 mod book;
+mod candidate;
 mod folder;
+mod history;
 mod watch;
 
 pub use book::{Outcome, Rulebook, Status};
+pub use candidate::CandidateStatus;
 
 /// One generation of rules. A request takes it at its start and keeps it to its end.
 pub struct Ruleset {

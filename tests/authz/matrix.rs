@@ -164,7 +164,12 @@ fn table() -> String {
     let callers = callers();
     let contexts: Vec<Context> = callers
         .iter()
-        .map(|(_, caller)| Context { request_id: "req-t".into(), caller: caller.clone(), rules: rules.clone() })
+        .map(|(_, caller)| Context {
+            request_id: "req-t".into(),
+            caller: caller.clone(),
+            rules: rules.clone(),
+            shadow: None,
+        })
         .collect();
     let images = images();
     let mut out = HEAD.to_owned();
