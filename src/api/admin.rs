@@ -75,7 +75,7 @@ struct Folder {
 async fn shadow(State(app): State<Arc<App>>) -> Response {
     match app.rules.candidate() {
         Some(status) => Json(status).into_response(),
-        None => (StatusCode::NOT_FOUND, Json(json!({"candidate": "none"}))).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({"folder": null}))).into_response(),
     }
 }
 
@@ -87,8 +87,10 @@ async fn start_shadow(State(app): State<Arc<App>>, Json(of): Json<Folder>) -> Re
     }
 }
 
-async fn stop_shadow(State(app): State<Arc<App>>) -> StatusCode {
-    if app.rules.shadow_stop() { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+/// Answers 404 when there was none.
+async fn stop_shadow(State(app): State<Arc<App>>) -> Response {
+    let code = if app.rules.shadow_stop() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    (code, Json(json!({"folder": null}))).into_response()
 }
 
 /// Answers 200 with the generation in force, or 409 with the faults; nothing has changed then.

@@ -75,6 +75,17 @@ fn a_difference_says_who_what_old_new_and_why() {
 }
 
 #[test]
+fn metrics_count_decisions_and_differences() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let (ctx, _) = beside(OPEN, &format!("{OPEN}{BANS}"));
+    metrics::with_local_recorder(&recorder, || [may(&ctx), may(&ctx)]);
+    let shown = recorder.handle().render();
+    assert!(shown.contains("fanlight_shadow_decisions_total 2"), "{shown}");
+    let differences = r#"fanlight_shadow_differences_total{action="get_image",old="permit",new="deny"} 2"#;
+    assert!(shown.contains(differences), "{shown}");
+}
+
+#[test]
 fn a_candidate_that_cannot_be_evaluated_is_a_difference_and_no_failure() {
     let (ctx, shadow) = beside(OPEN, &format!("{OPEN}{BREAKS}"));
     assert!(may(&ctx));

@@ -1,0 +1,1 @@
+//! Rules change under load.
