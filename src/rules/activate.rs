@@ -79,7 +79,8 @@ impl Rulebook {
 
     fn check(&self, policies: Result<Vec<(String, Vec<u8>)>, Fault>) -> Result<(Files, Ruleset), Vec<Fault>> {
         let files = self.folders.read_with(policies)?;
-        let next = files.check(self.current().generation + 1, &self.engine)?;
+        let now = self.current();
+        let next = files.check(now.generation + 1, &self.engine, &now.plugins)?;
         Ok((files, next))
     }
 

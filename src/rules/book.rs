@@ -110,10 +110,11 @@ impl Rulebook {
             }
         }
         let engine = Engine::new()?;
-        let first = folders.read().and_then(|files| files.check(1, &engine)).map_err(|faults| {
-            let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            Error::invalid(format!("the rules are not valid: {}", lines.join("; ")))
-        })?;
+        let first =
+            folders.read().and_then(|files| files.check(1, &engine, &Plugins::default())).map_err(|faults| {
+                let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                Error::invalid(format!("the rules are not valid: {}", lines.join("; ")))
+            })?;
         metrics::gauge!("fanlight_ruleset_generation").set(1.0);
         metrics::gauge!("fanlight_ruleset_fault").set(0.0);
         tracing::info!(generation = 1, digest = first.digest, policies = first.policies.ids().len(), "rules in force");
@@ -144,7 +145,7 @@ impl Rulebook {
         let seeded = |configured: bool, folder: &Path| configured || folder.exists();
         let found =
             if seeded(cfg.policies.is_some(), &folders.policies) && seeded(cfg.plugins.is_some(), &folders.plugins) {
-                folders.read().and_then(|files| files.check(1, &engine))
+                folders.read().and_then(|files| files.check(1, &engine, &Plugins::default()))
             } else {
                 Ruleset::shipped(&engine)
             };
@@ -201,7 +202,7 @@ impl Rulebook {
         if digest == now.digest {
             return self.unchanged();
         }
-        match files.check(now.generation + 1, &self.engine) {
+        match files.check(now.generation + 1, &self.engine, &now.plugins) {
             Ok(next) => self.install(next, why),
             Err(faults) => self.refuse(Some(digest), faults, why),
         }

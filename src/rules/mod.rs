@@ -40,7 +40,11 @@ impl Ruleset {
     /// # Errors
     /// When they do not pass their own checks.
     pub fn shipped(engine: &Engine) -> Result<Self, Vec<Fault>> {
-        folder::Files { policies: Policies::shipped(), plugins: Plugins::shipped() }.check(1, engine)
+        folder::Files { policies: Policies::shipped(), plugins: Plugins::shipped() }.check(
+            1,
+            engine,
+            &Plugins::default(),
+        )
     }
 }
 

@@ -17,8 +17,10 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 mod database;
+mod gateway;
 
 pub use database::Database;
+pub use gateway::Gateway;
 
 /// Tokens of the development identity, by role in the tests' stories.
 pub const ADMIN: &str = "root:ops:admin";
