@@ -55,7 +55,7 @@ fn swap(gateway: &Gateway, rules: &Path, number: usize) {
         let manifest = manifest.lines().filter(|line| !line.starts_with("# swap")).collect::<Vec<_>>().join("\n");
         put(&plugins, "most-free.toml", &format!("{manifest}\n# swap {number}\n"));
     }
-    let (status, body) = gateway.operate("POST", "/rules/reload");
+    let (status, body) = gateway.operate("POST", "/rules/reload", "").unwrap();
     // Each content is one generation, though the watcher looks too.
     assert_eq!((status, body["generation"].as_u64()), (200, Some(number as u64 + 1)), "{body}");
 }

@@ -18,7 +18,7 @@ const MOST_STEPS: u32 = 80;
 
 impl Gateway {
     /// Has the process killed at its `step`-th change of the disk from now on. (Those of its start are not counted.)
-    fn kill_at(&self, step: u32) -> Child {
+    pub fn kill_at(&self, step: u32) -> Child {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/kill_at.py");
         let mut killer = Command::new("python3")
             .args([script, &self.process.id().to_string(), &step.to_string()])
@@ -32,7 +32,7 @@ impl Gateway {
     }
 
     /// Ends the gateway; tells whether it got past the step at which it was to be killed.
-    fn ended(mut self, mut killer: Child) -> bool {
+    pub fn ended(mut self, mut killer: Child) -> bool {
         // What follows an answer (events, the next round of a job) may reach the step too.
         std::thread::sleep(Duration::from_millis(200));
         let survived = self.process.try_wait().unwrap().is_none();

@@ -50,8 +50,9 @@ impl Gateway {
     }
 
     /// Asks the operator's listener.
-    pub fn operate(&self, method: &str, path: &str) -> (u16, Value) {
-        request(self.admin, method, path, "application/json", b"").unwrap()
+    pub fn operate(&self, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+        let content_type = if body.is_empty() { "" } else { "application/json" };
+        request(self.admin, method, path, content_type, body.as_bytes())
     }
 
     /// A queued raw image; returns its id.

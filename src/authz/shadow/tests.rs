@@ -85,6 +85,37 @@ fn metrics_count_decisions_and_differences() {
     assert!(shown.contains(differences), "{shown}");
 }
 
+/// What a subscriber writes, kept.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_log_warns_of_a_kind_once() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    let (ctx, _) = beside(OPEN, &format!("{OPEN}{BANS}"));
+    tracing::subscriber::with_default(log.with_writer(move || writer.clone()).finish(), || [may(&ctx), may(&ctx)]);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let [first, second] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(first.contains(" WARN ") && second.contains("DEBUG"), "{text}");
+    for part in
+        ["fanlight::shadow", "user=\"alice\"", "old=\"permit\" old_policies=[\"open\"]", "new_policies=[\"bans\"]"]
+    {
+        assert!(first.contains(part), "{part} in {first}");
+    }
+}
+
 #[test]
 fn a_candidate_that_cannot_be_evaluated_is_a_difference_and_no_failure() {
     let (ctx, shadow) = beside(OPEN, &format!("{OPEN}{BREAKS}"));
