@@ -6,20 +6,26 @@ use std::{path::PathBuf, sync::Arc};
 use super::{
     Fault, Outcome, Rulebook, Ruleset,
     book::lock,
-    folder::{Files, read_policies},
+    folder::{Files, digest, read_policies},
     history::History,
 };
 
 impl Rulebook {
-    /// Copies the policies of `folder`, or of the candidate, into the policies folder and puts them in force. What the
+    /// Copies the policies of `folder`, or of the candidate as it was asked, into the policies folder and puts them in force. What the
     /// folder held is kept as the latest of ten previous contents. The candidate has done its work and is let go.
     pub async fn activate(self: &Arc<Self>, folder: Option<PathBuf>) -> Outcome {
         self.off_path(move |book| {
             let of_candidate = book.candidate_folder();
+            let named = folder.is_some();
             let folder = folder.or_else(|| of_candidate.clone()).ok_or_else(|| {
                 vec![Fault::new("candidate", None, "no candidate is followed: name a folder of policies")]
             })?;
             let (files, next) = book.check(read_policies(&folder))?;
+            if !named && book.candidate_is_news(Some(&digest(&files.policies))) {
+                let text =
+                    "holds something else than what requests are asked: look at the status again, or name the folder";
+                return Err(vec![Fault::new(folder.display().to_string(), None, text)]);
+            }
             let exchange = History::open(&book.folders.policies).and_then(|h| h.activate(&files.policies));
             exchange.map_err(|e| book.failed(&e))?;
             if of_candidate.is_some_and(|candidate| candidate == folder) {

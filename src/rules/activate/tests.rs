@@ -79,7 +79,13 @@ async fn what_is_wrong_is_not_activated() {
 #[tokio::test]
 async fn the_candidate_is_what_activate_means_and_ends_with_it() {
     let case = Case::new();
-    case.book.shadow_start(case.other("next", ADMINS)).await.unwrap();
+    case.book.shadow_start(case.other("next", THIRD)).await.unwrap();
+    case.other("next", ADMINS);
+    let Outcome::Refused { faults, .. } = case.book.activate(None).await else {
+        panic!("nobody has seen what it does")
+    };
+    assert!(faults[0].file.ends_with("next") && faults[0].text.contains("something else"), "{faults:?}");
+    case.book.reload_candidate();
     assert_eq!(case.book.activate(None).await, Outcome::Loaded { generation: 2 });
     assert!(may(&case.book, Action::GetRules));
     assert!(case.book.candidate().is_none() && case.book.shadow().is_none());
@@ -131,7 +137,7 @@ async fn a_link_is_followed() {
 fn what_a_crash_leaves_is_put_in_order() {
     let digest_of = |folder: &Path| {
         let files = read_policies(folder).unwrap();
-        super::super::folder::digest(&files)
+        digest(&files)
     };
     let case = Case::new();
     let (next, previous) = (case.other("next", ADMINS), case.other("previous", THIRD));
