@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use fanlight::{
-    authz::{self, Action, Policies, Resource},
+    authz::{self, Action, Policies, Resource, Shadow},
     context::{Caller, Context},
     image::{Image, Status, Visibility},
     protect,
@@ -17,13 +17,18 @@ use jiff::Timestamp;
 const CONDITION: &str = r#"@id("bench.hidden") forbid (principal, action == Action::"read_property", resource)
     when { resource.name like "licence_*" };"#;
 
-fn context(more: &str) -> Context {
+const DENIES: &str = r#"@id("bench.denies") forbid (principal, action == Action::"get_image", resource);"#;
+
+fn policies(more: &str) -> Policies {
     let mut files: Vec<_> = Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect();
     files.push(("more.cedar".into(), more.into()));
-    let policies = Policies::load(&files).expect("valid");
+    Policies::load(&files).expect("valid")
+}
+
+fn context(more: &str) -> Context {
     let rules = Ruleset {
         generation: 1,
-        policies,
+        policies: policies(more),
         plugins: Plugins::default(),
         digest: String::new(),
         loaded_at: Timestamp::now(),
@@ -36,7 +41,7 @@ fn context(more: &str) -> Context {
         roles: ["member".to_owned(), "reader".to_owned()].into(),
         ..Caller::default()
     };
-    Context { request_id: "req-bench".into(), caller, rules: Arc::new(rules) }
+    Context { request_id: "req-bench".into(), caller, rules: Arc::new(rules), shadow: None }
 }
 
 fn image(properties: usize) -> Image {
@@ -70,6 +75,14 @@ fn image(properties: usize) -> Image {
 #[divan::bench(args = [0, 10, 100])]
 fn check_get_image(bencher: Bencher<'_, '_>, properties: usize) {
     let (ctx, image) = (context(""), image(properties));
+    bencher.bench_local(|| authz::check_image(black_box(&ctx), Action::GetImage, black_box(&image)));
+}
+
+/// Beside a candidate that answers the same, and one that answers otherwise.
+#[divan::bench(args = ["", DENIES])]
+fn check_get_image_beside_a_candidate(bencher: Bencher<'_, '_>, more: &str) {
+    let shadow = Shadow::new(policies(more));
+    let (ctx, image) = (Context { shadow: Some(Arc::new(shadow)), ..context("") }, image(10));
     bencher.bench_local(|| authz::check_image(black_box(&ctx), Action::GetImage, black_box(&image)));
 }
 

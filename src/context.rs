@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::rules::Ruleset;
+use crate::{authz::Shadow, rules::Ruleset};
 
 /// The caller of one request, and the generation of rules that decides it from start to end.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub struct Context {
     pub caller: Caller,
     /// The rules this request began with. Kept to its end, whatever is swapped in meanwhile.
     pub rules: Arc<Ruleset>,
+    /// Candidate rules that are asked beside them and change nothing.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// A proven identity. The default is nobody: no user, no project, no role.

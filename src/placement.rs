@@ -126,7 +126,7 @@ pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> R
     let mut verdicts = Vec::with_capacity(candidates.len());
     let mut open: Vec<&Candidate> = Vec::with_capacity(candidates.len());
     if let Some(wish) = request.explicit
-        && !candidates.iter().any(|c| c.facts.id == wish)
+        && !known(ctx, candidates)?.contains(&wish)
     {
         return Err(unknown_store(wish));
     }
@@ -137,7 +137,7 @@ pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> R
         }
     }
     if open.is_empty() {
-        return Err(refusal(request, &verdicts));
+        return Err(refusal(request, &verdicts, &known(ctx, candidates)?));
     }
     let mut plan = Plan { ranked: Vec::new(), verdicts, decided_by: "client".into(), fallback: None };
     match request.explicit {
@@ -145,7 +145,21 @@ pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> R
         None => rank(ctx, request, open, &mut plan),
     }
     log(ctx, request, &plan);
-    if plan.ranked.is_empty() { Err(refusal(request, &plan.verdicts)) } else { Ok(plan) }
+    if plan.ranked.is_empty() {
+        return Err(refusal(request, &plan.verdicts, &known(ctx, candidates)?));
+    }
+    Ok(plan)
+}
+
+/// Ids of the stores that the caller may know of: no text for the caller names another.
+fn known<'a>(ctx: &Context, candidates: &'a [Candidate]) -> Result<Vec<&'a str>> {
+    let mut known = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        if authz::allows(ctx, Action::SeeStore, Resource::Store(&candidate.facts, None))? {
+            known.push(candidate.facts.id.as_str());
+        }
+    }
+    Ok(known)
 }
 
 /// Why a store is out before anybody ranks.
@@ -223,21 +237,23 @@ fn unknown_store(id: &str) -> Error {
     Error::invalid(format!("Invalid store identifier: {id}"))
 }
 
-/// No store is left. The text speaks only of stores that policy permits; the others stay out of it.
-fn refusal(request: &Request<'_>, verdicts: &[Verdict]) -> Error {
+/// No store is left. The text speaks only of stores that policy permits and shows; the others stay out of it.
+fn refusal(request: &Request<'_>, verdicts: &[Verdict], known: &[&str]) -> Error {
     let host = |v: &Verdict, codes: &[&str]| !v.from_plugin && codes.contains(&v.code.as_str());
-    let known: Vec<_> = verdicts.iter().filter(|v| !host(v, &["not-permitted", "not-chosen"])).collect();
-    if known.is_empty() {
+    let permitted: Vec<_> = verdicts.iter().filter(|v| !host(v, &["not-permitted", "not-chosen"])).collect();
+    if permitted.is_empty() {
         return match request.explicit {
             Some(wish) => Error::forbidden(format!("You are not authorized to place this image in store {wish}.")),
             None => Error::forbidden("You are not authorized to place this image in any store."),
         };
     }
-    let reasons: Vec<_> = known.iter().map(|v| format!("{}: {}", v.store, v.text)).collect();
+    let shown = permitted.iter().filter(|v| known.contains(&v.store.as_str()));
+    let reasons: Vec<_> = shown.map(|v| format!("{}: {}", v.store, v.text)).collect();
     let text = format!("No store takes the image. {}", reasons.join("; "));
-    if known.iter().all(|v| host(v, &["full"])) {
+    let text = text.trim_end();
+    if permitted.iter().all(|v| host(v, &["full"])) {
         Error::new(Kind::TooLarge, text)
-    } else if known.iter().any(|v| host(v, &["down", "draining", "read-only", "full"])) {
+    } else if permitted.iter().any(|v| host(v, &["down", "draining", "read-only", "full"])) {
         Error::unavailable(text, RETRY)
     } else {
         // Plug-ins turned all of them down: final for this image.

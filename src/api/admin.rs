@@ -1,7 +1,7 @@
 //! Routes for the operator, on a listener of their own that is bound to loopback by default: metrics, health in
-//! depth, the rules in force.
+//! depth, the rules in force and the candidate beside them.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -10,9 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use serde::Deserialize;
 use serde_json::json;
 
-use crate::{app::App, telemetry};
+use crate::{app::App, rules::Outcome, telemetry};
 
 /// All of the operator's routes.
 pub fn router(app: Arc<App>) -> Router {
@@ -21,6 +22,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/health", get(health))
         .route("/rules", get(rules))
         .route("/rules/reload", post(reload))
+        .route("/rules/shadow", get(shadow).put(start_shadow).delete(stop_shadow))
+        .route("/rules/activate", post(activate))
+        .route("/rules/rollback", post(rollback))
         .with_state(app)
 }
 
@@ -58,4 +62,51 @@ async fn reload(State(app): State<Arc<App>>) -> Response {
     let status = app.rules.status();
     let code = if status.faults.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     (code, Json(status)).into_response()
+}
+
+/// A folder of policies on the gateway's machine.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Folder {
+    folder: PathBuf,
+}
+
+/// The candidate, how many decisions were compared, and what differs; 404 when there is none.
+async fn shadow(State(app): State<Arc<App>>) -> Response {
+    match app.rules.candidate() {
+        Some(status) => Json(status).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({"folder": null}))).into_response(),
+    }
+}
+
+/// Answers 200 with the new candidate, or 409 with its faults; whatever was asked before is asked on then.
+async fn start_shadow(State(app): State<Arc<App>>, Json(of): Json<Folder>) -> Response {
+    match app.rules.shadow_start(of.folder).await {
+        Ok(status) => Json(status).into_response(),
+        Err(faults) => (StatusCode::CONFLICT, Json(json!({"faults": faults}))).into_response(),
+    }
+}
+
+/// Answers 404 when there was none.
+async fn stop_shadow(State(app): State<Arc<App>>) -> Response {
+    let code = if app.rules.shadow_stop() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    (code, Json(json!({"folder": null}))).into_response()
+}
+
+/// Answers 200 with the generation in force, or 409 with the faults; nothing has changed then.
+async fn activate(State(app): State<Arc<App>>, of: Option<Json<Folder>>) -> Response {
+    outcome(app.rules.activate(of.map(|Json(of)| of.folder)).await)
+}
+
+/// As `activate`.
+async fn rollback(State(app): State<Arc<App>>) -> Response {
+    outcome(app.rules.rollback().await)
+}
+
+fn outcome(outcome: Outcome) -> Response {
+    let code = match outcome {
+        Outcome::Refused { .. } => StatusCode::CONFLICT,
+        Outcome::Loaded { .. } | Outcome::Unchanged { .. } => StatusCode::OK,
+    };
+    (code, Json(outcome)).into_response()
 }

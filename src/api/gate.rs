@@ -91,7 +91,8 @@ async fn enter(api: &Api, mut request: Request, next: Next, id: &str) -> Respons
     };
     let rules = api.rules.current();
     let generation = rules.generation;
-    request.extensions_mut().insert(Asked(Context { request_id: id.to_owned(), caller, rules }));
+    let shadow = api.rules.shadow();
+    request.extensions_mut().insert(Asked(Context { request_id: id.to_owned(), caller, rules, shadow }));
     let mut response = next.run(request).await;
     response.headers_mut().insert(RULES, generation.into());
     response

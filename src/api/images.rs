@@ -34,8 +34,9 @@ const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids
 pub(super) async fn list(State(api): State<Api>, Asked(ctx): Asked, RawQuery(query): RawQuery) -> Answer {
     let listed = Listed::parse(query.as_deref().unwrap_or_default(), &api.config.images)?;
     let page = image::list(&api.app, &ctx, &listed.query, listed.marker.as_deref(), listed.limit).await?;
+    let known = image::known_stores(&api.app, &ctx)?;
     let body = ImagesBody {
-        images: page.images.iter().map(|i| ImageBody::new(&api.app, &ctx, i)).collect::<Result<_>>()?,
+        images: page.images.iter().map(|i| ImageBody::new(&api.app, &ctx, &known, i)).collect::<Result<_>>()?,
         first: listed.first(),
         next: page.next.as_deref().map(|marker| listed.next(marker)),
         schema: "/v2/schemas/images",
@@ -57,7 +58,7 @@ pub(super) async fn create(
     let mut response = image_response(&api, &ctx, StatusCode::CREATED, &image)?;
     let headers = response.headers_mut();
     headers.insert(LOCATION, HeaderValue::try_from(location).map_err(Error::internal)?);
-    let stores: Vec<_> = api.config.stores.keys().map(String::as_str).collect();
+    let stores: Vec<_> = image::known_stores(&api.app, &ctx)?.into_iter().collect();
     if let Ok(stores) = HeaderValue::try_from(stores.join(",")) {
         headers.insert(STORE_IDS, stores);
     }
@@ -170,7 +171,8 @@ async fn matched(api: &Api, ctx: &Context, id: &str, headers: &HeaderMap) -> Ans
 }
 
 fn image_response(api: &Api, ctx: &Context, status: StatusCode, image: &Image) -> Answer {
-    let body = serde_json::to_vec(&ImageBody::new(&api.app, ctx, image)?).map_err(Error::internal)?;
+    let known = image::known_stores(&api.app, ctx)?;
+    let body = serde_json::to_vec(&ImageBody::new(&api.app, ctx, &known, image)?).map_err(Error::internal)?;
     let tag = conditional::body_tag(&body);
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json")), (ETAG, tag)];
     Ok((status, headers, Body::from(body)).into_response())

@@ -1,5 +1,7 @@
 //! What the site offers: import methods, stores and the usage of the caller's project.
 
+use std::collections::BTreeSet;
+
 use axum::{extract::State, http::StatusCode};
 use serde_json::{Map, Value as Json, json};
 
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     authz::{self, Action, Resource},
     config::{Backend, Config, Store, StoreState},
-    quota,
+    image, quota,
 };
 
 /// Bytes that Glance's clients count a quota of bytes in.
@@ -27,14 +29,17 @@ pub(super) async fn import(_: NoBody) -> Answer {
     json_response(StatusCode::OK, &body)
 }
 
-pub(super) async fn stores(State(api): State<Api>, _: NoBody) -> Answer {
-    let stores: Vec<_> = api.config.stores.iter().map(|(id, store)| Json::from(brief(id, store))).collect();
+pub(super) async fn stores(State(api): State<Api>, Asked(ctx): Asked, _: NoBody) -> Answer {
+    let known = image::known_stores(&api.app, &ctx)?;
+    let stores: Vec<_> = configured(&api.config, &known).map(|(id, store)| Json::from(brief(id, store))).collect();
     json_response(StatusCode::OK, &json!({"stores": stores}))
 }
 
 pub(super) async fn stores_detail(State(api): State<Api>, Asked(ctx): Asked, _: NoBody) -> Answer {
     authz::check(&ctx, Action::StoresInfoDetail, Resource::Service)?;
-    json_response(StatusCode::OK, &json!({"stores": detailed(&api.config)}))
+    let known = image::known_stores(&api.app, &ctx)?;
+    let stores: Vec<_> = configured(&api.config, &known).map(|(id, store)| detailed(id, store)).collect();
+    json_response(StatusCode::OK, &json!({"stores": stores}))
 }
 
 pub(super) async fn usage(State(api): State<Api>, Asked(ctx): Asked) -> Answer {
@@ -57,7 +62,12 @@ pub(super) async fn usage(State(api): State<Api>, Asked(ctx): Asked) -> Answer {
     json_response(StatusCode::OK, &json!({"usage": all}))
 }
 
-/// What everybody may know of a store. Truth is a string here, and untruth is absence.
+/// The stores that the caller may know of.
+fn configured<'a>(config: &'a Config, known: &'a BTreeSet<String>) -> impl Iterator<Item = (&'a String, &'a Store)> {
+    config.stores.iter().filter(|(id, _)| known.contains(*id))
+}
+
+/// What everybody who knows of a store may know of it. Truth is a string here, and untruth is absence.
 fn brief(id: &str, store: &Store) -> Map<String, Json> {
     let mut entry = Map::new();
     entry.insert("id".into(), id.into());
@@ -73,20 +83,17 @@ fn brief(id: &str, store: &Store) -> Map<String, Json> {
     entry
 }
 
-fn detailed(config: &Config) -> Vec<Json> {
-    let detail = |(id, store): (&String, &Store)| {
-        let mut entry = brief(id, store);
-        let (kind, properties) = match &store.backend {
-            Backend::File { path } => {
-                ("file", json!({"data_dir": path, "chunk_size": FILE_CHUNK, "thin_provisioning": true}))
-            }
-        };
-        entry.insert("type".into(), kind.into());
-        entry.insert("weight".into(), store.weight.into());
-        entry.insert("properties".into(), properties);
-        Json::from(entry)
+fn detailed(id: &str, store: &Store) -> Json {
+    let mut entry = brief(id, store);
+    let (kind, properties) = match &store.backend {
+        Backend::File { path } => {
+            ("file", json!({"data_dir": path, "chunk_size": FILE_CHUNK, "thin_provisioning": true}))
+        }
     };
-    config.stores.iter().map(detail).collect()
+    entry.insert("type".into(), kind.into());
+    entry.insert("weight".into(), store.weight.into());
+    entry.insert("properties".into(), properties);
+    Json::from(entry)
 }
 
 #[cfg(test)]

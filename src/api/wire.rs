@@ -1,6 +1,9 @@
 //! Bodies of images and members: the rows of `image` in the words and the shape of the Images API.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -20,26 +23,31 @@ const HIDDEN: [&str; 2] = ["os_glance_stage_host", "os_glance_hash_op_host"];
 #[derive(Debug)]
 pub(super) struct ImageBody<'a> {
     image: &'a Image,
+    /// Those in stores that the caller may know of.
+    copies: Vec<&'a Location>,
     direct_url: Option<&'a str>,
     locations: Option<Vec<LocationBody<'a>>>,
 }
 
 impl<'a> ImageBody<'a> {
+    /// The image with its copies in the `known` stores.
+    ///
     /// # Errors
     /// `Unavailable` when the rules cannot say whether the caller may see locations.
-    pub fn new(app: &App, ctx: &Context, image: &'a Image) -> Result<Self> {
+    pub fn new(app: &App, ctx: &Context, known: &BTreeSet<String>, image: &'a Image) -> Result<Self> {
         let rules = &app.config.images;
-        let mut body = Self { image, direct_url: None, locations: None };
+        let copies = image.locations.iter().filter(|l| known.contains(&l.store)).collect();
+        let mut body = Self { image, copies, direct_url: None, locations: None };
         if (rules.show_direct_url || rules.show_locations)
             && authz::allows(ctx, Action::GetImageLocation, Resource::Image(image))?
         {
             if rules.show_direct_url {
-                let weight = |l: &&Location| app.config.stores.get(&l.store).map_or(i32::MIN, |s| s.weight);
+                let weight = |l: &&&Location| app.config.stores.get(&l.store).map_or(i32::MIN, |s| s.weight);
                 // Of equals the first, as for a download.
-                body.direct_url = image.locations.iter().rev().max_by_key(weight).map(|l| l.url.as_str());
+                body.direct_url = body.copies.iter().rev().max_by_key(weight).map(|l| l.url.as_str());
             }
             if rules.show_locations {
-                body.locations = Some(image.locations.iter().map(LocationBody::new).collect());
+                body.locations = Some(body.copies.iter().map(|l| LocationBody::new(l)).collect());
             }
         }
         Ok(body)
@@ -77,8 +85,8 @@ impl Serialize for ImageBody<'_> {
         map.serialize_entry("self", &Text(format_args!("/v2/images/{}", image.id)))?;
         map.serialize_entry("file", &Text(format_args!("/v2/images/{}/file", image.id)))?;
         map.serialize_entry("schema", "/v2/schemas/image")?;
-        if !image.locations.is_empty() {
-            map.serialize_entry("stores", &Stores(&image.locations))?;
+        if !self.copies.is_empty() {
+            map.serialize_entry("stores", &Stores(&self.copies))?;
         }
         if let Some(url) = self.direct_url {
             map.serialize_entry("direct_url", url)?;
@@ -164,7 +172,7 @@ impl Serialize for Text<'_> {
 }
 
 /// The stores that hold the data, each once, with commas between.
-struct Stores<'a>(&'a [Location]);
+struct Stores<'a>(&'a [&'a Location]);
 
 impl fmt::Display for Stores<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,8 +195,6 @@ impl Serialize for Stores<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::image::{MemberStatus, Status, Visibility};
 
@@ -229,7 +235,13 @@ mod tests {
 
     fn json(image: &Image, direct_url: Option<&str>, show: bool) -> String {
         let locations = show.then(|| image.locations.iter().map(LocationBody::new).collect());
-        serde_json::to_string_pretty(&ImageBody { image, direct_url, locations }).unwrap()
+        serde_json::to_string_pretty(&ImageBody {
+            image,
+            copies: image.locations.iter().collect(),
+            direct_url,
+            locations,
+        })
+        .unwrap()
     }
 
     #[test]

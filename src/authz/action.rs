@@ -65,6 +65,8 @@ actions! {
     StoresInfoDetail "stores_info_detail" "See the details of the stores.";
     ManageImageCache "manage_image_cache" "Manage the cache.";
     PlaceImage "place_image" "Put an image into a store.";
+    ReadStore "read_store" "Read data from a store.";
+    SeeStore "see_store" "Know of a store.";
     ReadProperty "read_property" "See a custom property.";
     CreateProperty "create_property" "Add a custom property.";
     UpdateProperty "update_property" "Change a custom property.";

@@ -92,8 +92,6 @@ fn evaluate(
 }
 
 fn fault(error: &dyn std::error::Error) -> Error {
-    tracing::error!(target: "fanlight::decision", %error, "the policies could not be evaluated");
-    metrics::counter!("fanlight_decision_faults_total").increment(1);
     Error::unavailable("The rules of the service cannot be evaluated at the moment.", Duration::from_secs(5))
         .with_source(error.to_string())
 }

@@ -13,11 +13,13 @@ mod decide;
 mod entities;
 mod permit;
 mod policies;
+mod shadow;
 mod source;
 
 pub use action::Action;
 pub use permit::Permit;
 pub use policies::Policies;
+pub use shadow::{Difference, Report, Shadow};
 
 /// What an action is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -53,13 +55,16 @@ pub struct StoreFacts {
 pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Permit> {
     let began = Instant::now();
     let id = uuid::Uuid::now_v7().simple().to_string();
-    let verdict = decide::decide(&ctx.rules.policies, &ctx.caller, action, &resource);
+    let verdict = decide::decide(&ctx.rules.policies, &ctx.caller, action, &resource).inspect_err(alarm);
     let outcome = match &verdict {
         Ok(v) if v.permitted => "permit",
         Ok(_) => "deny",
         Err(_) => "fault",
     };
     let took = began.elapsed();
+    if let Some(shadow) = &ctx.shadow {
+        shadow.compare(ctx, action, &resource, &verdict);
+    }
     metrics::counter!("fanlight_decisions_total", "action" => action.as_str(), "outcome" => outcome).increment(1);
     metrics::histogram!("fanlight_decision_seconds").record(took.as_secs_f64());
     let policies = verdict.as_ref().map(|v| v.policies.as_slice()).unwrap_or_default();
@@ -119,7 +124,11 @@ pub fn check_image(ctx: &Context, action: Action, image: &Image) -> Result<Permi
 /// # Errors
 /// `Unavailable` when a policy errors.
 pub fn allows(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<bool> {
-    decide::decide(&ctx.rules.policies, &ctx.caller, action, &resource).map(|v| v.permitted)
+    let verdict = decide::decide(&ctx.rules.policies, &ctx.caller, action, &resource).inspect_err(alarm);
+    if let Some(shadow) = &ctx.shadow {
+        shadow.compare(ctx, action, &resource, &verdict);
+    }
+    verdict.map(|v| v.permitted)
 }
 
 /// Whether the rules permit `action` on each of the named properties of an image, in their order; as [`allows`], but
@@ -128,7 +137,18 @@ pub fn allows(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<b
 /// # Errors
 /// `Unavailable` when a policy errors.
 pub fn allows_properties(ctx: &Context, action: Action, image: &Image, names: &[&str]) -> Result<Vec<bool>> {
-    decide::decide_properties(&ctx.rules.policies, &ctx.caller, action, image, names)
+    let permitted =
+        decide::decide_properties(&ctx.rules.policies, &ctx.caller, action, image, names).inspect_err(alarm);
+    if let Some(shadow) = &ctx.shadow {
+        shadow.compare_properties(ctx, action, image, names, &permitted);
+    }
+    permitted
+}
+
+/// The rules in force could not be evaluated: no caller's fault, and the operator must know.
+fn alarm(error: &Error) {
+    tracing::error!(target: "fanlight::decision", ?error, "the policies could not be evaluated");
+    metrics::counter!("fanlight_decision_faults_total").increment(1);
 }
 
 impl Resource<'_> {

@@ -39,7 +39,7 @@ pub(crate) fn context(policies: &[(String, Vec<u8>)], roles: &[&str]) -> Context
         roles: roles.iter().map(|r| (*r).to_owned()).collect(),
         ..Caller::default()
     };
-    Context { request_id: "req-test".into(), caller, rules: Arc::new(rules) }
+    Context { request_id: "req-test".into(), caller, rules: Arc::new(rules), shadow: None }
 }
 
 /// The shipped policies, and one more file.

@@ -69,6 +69,13 @@ pub enum Command {
                                         --property class=ssd"
     )]
     Placement(Placement),
+    /// Try, activate and take back policies of the running gateway
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  fanlight policy shadow start ./next\n  fanlight policy shadow status\n  \
+                                        fanlight policy activate\n  fanlight policy rollback"
+    )]
+    Policy(super::Policy),
     /// See and reload the rules of the running gateway
     #[command(subcommand, after_help = "Examples:\n  fanlight rules status\n  fanlight rules reload --json")]
     Rules(Rules),

@@ -32,6 +32,7 @@ async fn run(command: Command) -> Result<Exit> {
         Command::Check(args) => super::check(&args),
         Command::Db(command) => db::run(&command).await,
         Command::Placement(command) => placement::run(&command).await,
+        Command::Policy(command) => super::policy(&command).await,
         Command::Rules(command) => super::rules(&command).await,
         Command::Version => output::write(concat!("fanlight ", env!("CARGO_PKG_VERSION"))).map(|()| Exit::Done),
     }

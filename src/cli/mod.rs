@@ -5,8 +5,10 @@ pub mod banner;
 mod check;
 mod db;
 mod dispatch;
+mod gateway;
 mod output;
 mod placement;
+mod policy;
 mod rules;
 mod serve;
 
@@ -16,6 +18,7 @@ pub use self::{
 };
 pub use check::run as check;
 pub use dispatch::main;
+pub use policy::{Policy, run as policy};
 pub use rules::run as rules;
 
 /// How a command ended; documented in `fanlight --help`.

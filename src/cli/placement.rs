@@ -1,6 +1,6 @@
 //! `fanlight placement explain`: the whole table of a placement, for an invented image, without doing anything.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -30,7 +30,7 @@ pub async fn run(command: &Placement) -> Result<Exit> {
     };
     let rules = Rulebook::open(&config.rules, &config.data_dir)?;
     let stores = Stores::open(&config.stores).await?;
-    let ctx = Context { request_id: "req-explain".into(), caller: caller(args), rules: Arc::clone(&rules.current()) };
+    let ctx = Context { request_id: "req-explain".into(), caller: caller(args), rules: rules.current(), shadow: None };
     let new = NewImage { properties: args.properties.iter().cloned().collect(), ..NewImage::default() };
     let image = new.into_image(ctx.project(), Timestamp::now());
     let request = Request { image: &image, size: args.size, explicit: args.store.as_deref() };

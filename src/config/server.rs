@@ -70,6 +70,8 @@ pub struct Rules {
     pub policies: Option<PathBuf>,
     /// Folder of `*.toml` manifests and `*.wasm` components; the shipped ones if not set.
     pub plugins: Option<PathBuf>,
+    /// Folder of candidate policies, asked beside those in force; not there yet or wrong is no fault of the start.
+    pub candidate: Option<PathBuf>,
     /// Milliseconds of quiet before a change of a folder is taken.
     pub debounce_ms: u64,
     /// Seconds between looks at the content of the folders, for file systems that do not notify.
@@ -78,7 +80,7 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { policies: None, plugins: None, debounce_ms: 300, poll_s: 5 }
+        Self { policies: None, plugins: None, candidate: None, debounce_ms: 300, poll_s: 5 }
     }
 }
 
@@ -88,6 +90,7 @@ impl Rules {
         let rules = Self {
             policies: folder(&section, "policies"),
             plugins: folder(&section, "plugins"),
+            candidate: section.path("candidate"),
             debounce_ms: section.number("debounce_ms", 10..=60_000, d.debounce_ms),
             poll_s: section.number("poll_s", 1..=3600, d.poll_s),
         };

@@ -6,6 +6,7 @@
 use super::{
     Location, Status,
     show::{check_version, load},
+    stores::{check_known, known_stores},
     update::RETRIES,
 };
 use crate::{
@@ -45,14 +46,15 @@ pub async fn delete(app: &App, ctx: &Context, id: &str, expected: Option<i64>) -
     Ok(())
 }
 
-/// Where the data of an image lies.
+/// Where the data of an image lies, of the stores that the caller may know of.
 ///
 /// # Errors
 /// `NotFound`, `Forbidden` by policy.
 pub async fn locations(app: &App, ctx: &Context, id: &str) -> Result<Vec<Location>> {
     let image = load(app, id).await?;
     authz::check_image(ctx, Action::FetchImageLocation, &image)?;
-    Ok(image.locations)
+    let known = known_stores(app, ctx)?;
+    Ok(image.locations.into_iter().filter(|l| known.contains(&l.store)).collect())
 }
 
 /// Removes the copy of an image in one store; never the last copy.
@@ -66,9 +68,7 @@ pub async fn remove_copy(app: &App, ctx: &Context, store: &str, id: &str) -> Res
     // authorize
     authz::check_image(ctx, Action::GetImageLocation, &image)?;
     let permit = authz::check_image(ctx, Action::DeleteImageLocation, &image)?;
-    if app.stores.get(store).is_none() {
-        return Err(Error::not_found(format!("Store {store} is not configured.")));
-    }
+    check_known(app, ctx, store, Kind::NotFound)?;
     if image.status != Status::Active {
         return Err(Error::conflict(format!("Image {id} is not active.")));
     }

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Image, Location, Status, show::load};
+use super::{
+    Image, Location, Status,
+    show::load,
+    stores::{check_known, readable},
+};
 use crate::{
     app::App,
     authz::{self, Action},
     context::Context,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     notify, protect,
     store::Reader,
 };
@@ -25,10 +29,10 @@ pub struct Download {
 }
 
 /// Opens the data of an image at the best copy: those of the stores in `prefer` first, in that order, then by weight.
-/// `None` when the image has no data yet.
+/// Only copies in stores that the caller may read from count. `None` when the image has no data yet.
 ///
 /// # Errors
-/// `NotFound`, `Forbidden` by policy, `Invalid` for an unknown store in `prefer`, `Unavailable` when no copy can be
+/// `NotFound`, `Forbidden` by policy, `Invalid` for a store in `prefer` that the caller does not know of, `Unavailable` when no copy can be
 /// opened.
 pub async fn download(app: &Arc<App>, ctx: &Context, id: &str, prefer: &[String]) -> Result<Option<Download>> {
     let image = load(app, id).await?;
@@ -37,8 +41,8 @@ pub async fn download(app: &Arc<App>, ctx: &Context, id: &str, prefer: &[String]
     authz::check_image(ctx, Action::DownloadImage, &image)?;
     if !prefer.is_empty() {
         authz::check_image(ctx, Action::DownloadFromStore, &image)?;
-        if let Some(unknown) = prefer.iter().find(|s| app.stores.get(s).is_none()) {
-            return Err(Error::invalid(format!("Store {unknown} is not configured.")));
+        for store in prefer {
+            check_known(app, ctx, store, Kind::Invalid)?;
         }
     }
     if !matches!(image.status, Status::Active | Status::Deactivated) || image.locations.is_empty() {
@@ -46,28 +50,24 @@ pub async fn download(app: &Arc<App>, ctx: &Context, id: &str, prefer: &[String]
     }
 
     // store
-    let reader = open_best(app, &image, prefer).await?;
+    let reader = open_best(app, &image, readable(app, ctx, &image)?, prefer).await?;
     let size = reader.size();
     let visible = protect::visible(ctx, &image)?;
     let receipt = Receipt { app: app.clone(), ctx: ctx.clone(), image };
     Ok(Some(Download { image: visible, reader, size, receipt }))
 }
 
-async fn open_best(app: &App, image: &Image, prefer: &[String]) -> Result<Box<dyn Reader>> {
+async fn open_best(app: &App, image: &Image, mut copies: Vec<&Location>, prefer: &[String]) -> Result<Box<dyn Reader>> {
     let rank = |l: &Location| {
         let wish = prefer.iter().position(|p| *p == l.store).unwrap_or(prefer.len());
         let weight = app.stores.get(&l.store).map_or(i32::MIN, |e| e.config().weight);
         (wish, std::cmp::Reverse(weight))
     };
-    let mut copies: Vec<&Location> = image.locations.iter().collect();
     copies.sort_by_key(|l| rank(l));
 
     let mut last = Error::unavailable("No copy of the image can be read now.", std::time::Duration::from_secs(10));
     for location in copies {
-        let Some(entry) = app.stores.get(&location.store) else {
-            tracing::error!(image.id, store = location.store, "the copy lies in a store that is not configured");
-            continue;
-        };
+        let Some(entry) = app.stores.get(&location.store) else { continue };
         match entry.store().open(&location.url).await {
             Ok(reader) if image.size.is_none_or(|size| size == reader.size()) => return Ok(reader),
             Ok(reader) => {

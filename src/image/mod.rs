@@ -20,6 +20,7 @@ mod list;
 pub mod query;
 mod share;
 mod show;
+mod stores;
 mod update;
 mod upload;
 
@@ -30,6 +31,7 @@ pub use download::{Download, Receipt, download};
 pub use list::{Listing, list};
 pub use share::{add_member, member, members, remove_member, set_member};
 pub use show::show;
+pub use stores::known_stores;
 pub use update::{add_tag, remove_tag, update};
 pub use upload::{UploadRequest, upload};
 

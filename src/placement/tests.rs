@@ -29,7 +29,7 @@ fn refused(codes: &[&str]) -> Kind {
     let verdicts: Vec<_> = codes.iter().map(|code| Verdict::rejected("s", code, "x")).collect();
     let image = crate::image::NewImage::default();
     let image = image.into_image(None, Timestamp::UNIX_EPOCH);
-    refusal(&Request { image: &image, size: None, explicit: None }, &verdicts).kind()
+    refusal(&Request { image: &image, size: None, explicit: None }, &verdicts, &["s"]).kind()
 }
 
 #[test]
@@ -42,11 +42,12 @@ fn a_refusal_tells_denial_fault_and_lack_of_room_apart() {
 }
 
 #[test]
-fn a_refusal_is_silent_about_stores_that_are_not_permitted() {
-    let verdicts = [Verdict::rejected("hidden", "not-permitted", "x"), Verdict::rejected("seen", "full", "0 free")];
+fn a_refusal_is_silent_about_stores_that_are_not_permitted_or_not_to_be_seen() {
+    let full = |store| Verdict::rejected(store, "full", "0 free");
+    let verdicts = [Verdict::rejected("hidden", "not-permitted", "x"), full("seen"), full("unseen")];
     let image = crate::image::NewImage::default().into_image(None, Timestamp::UNIX_EPOCH);
-    let error = refusal(&Request { image: &image, size: None, explicit: None }, &verdicts);
-    assert!(error.message().contains("seen") && !error.message().contains("hidden"), "{error}");
+    let error = refusal(&Request { image: &image, size: None, explicit: None }, &verdicts, &["seen", "hidden"]);
+    assert_eq!(error.message(), "No store takes the image. seen: 0 free");
 }
 
 mod plans {
@@ -93,7 +94,7 @@ mod plans {
             roles: ["member", "reader"].map(str::to_owned).into(),
             ..Caller::default()
         };
-        Context { request_id: "req-1".into(), caller, rules: Arc::new(rules) }
+        Context { request_id: "req-1".into(), caller, rules: Arc::new(rules), shadow: None }
     }
 
     /// The shipped files, with time.

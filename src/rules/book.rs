@@ -6,16 +6,17 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     Fault, Ruleset,
+    candidate::Candidate,
     folder::{Folders, seed},
 };
 use crate::{
-    authz::Policies,
+    authz::{Policies, Shadow},
     config,
     error::{Error, Result},
     wasm::{Engine, Plugins},
@@ -24,21 +25,30 @@ use crate::{
 /// The rules in force, and the only way to change them.
 pub struct Rulebook {
     current: ArcSwap<Ruleset>,
-    engine: Engine,
+    pub(super) engine: Engine,
     /// Held through a whole reload, so that two never race for a number.
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
     refused: Mutex<Option<Refused>>,
+    /// What of the candidate requests ask.
+    pub(super) shadow: ArcSwapOption<Shadow>,
+    pub(super) candidate: Mutex<Option<Candidate>>,
     pub(super) folders: Folders,
     pub(super) debounce: Duration,
     pub(super) poll: Duration,
 }
 
-/// A candidate that did not pass.
+/// Content of a folder that did not pass.
 #[derive(Clone)]
-struct Refused {
-    digest: Option<String>,
-    since: Timestamp,
-    faults: Vec<Fault>,
+pub(super) struct Refused {
+    pub(super) digest: Option<String>,
+    pub(super) since: Timestamp,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Refused {
+    pub(super) fn now(digest: Option<String>, faults: Vec<Fault>) -> Self {
+        Self { digest, since: Timestamp::now(), faults }
+    }
 }
 
 /// What a reload did.
@@ -100,22 +110,29 @@ impl Rulebook {
             }
         }
         let engine = Engine::new()?;
-        let first = folders.read().and_then(|files| files.check(1, &engine)).map_err(|faults| {
-            let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            Error::invalid(format!("the rules are not valid: {}", lines.join("; ")))
-        })?;
+        let first =
+            folders.read().and_then(|files| files.check(1, &engine, &Plugins::default())).map_err(|faults| {
+                let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+                Error::invalid(format!("the rules are not valid: {}", lines.join("; ")))
+            })?;
         metrics::gauge!("fanlight_ruleset_generation").set(1.0);
         metrics::gauge!("fanlight_ruleset_fault").set(0.0);
         tracing::info!(generation = 1, digest = first.digest, policies = first.policies.ids().len(), "rules in force");
-        Ok(Arc::new(Self {
+        let book = Arc::new(Self {
             current: ArcSwap::from_pointee(first),
             engine,
             turn: Mutex::new(()),
             refused: Mutex::new(None),
+            shadow: ArcSwapOption::empty(),
+            candidate: Mutex::new(None),
             folders,
             debounce: Duration::from_millis(cfg.debounce_ms),
             poll: Duration::from_secs(cfg.poll_s.max(1)),
-        }))
+        });
+        if let Some(folder) = &cfg.candidate {
+            book.follow_folder(folder.clone());
+        }
+        Ok(book)
     }
 
     /// What is wrong with the rules that a start would read; changes nothing.
@@ -128,7 +145,7 @@ impl Rulebook {
         let seeded = |configured: bool, folder: &Path| configured || folder.exists();
         let found =
             if seeded(cfg.policies.is_some(), &folders.policies) && seeded(cfg.plugins.is_some(), &folders.plugins) {
-                folders.read().and_then(|files| files.check(1, &engine))
+                folders.read().and_then(|files| files.check(1, &engine, &Plugins::default()))
             } else {
                 Ruleset::shipped(&engine)
             };
@@ -165,12 +182,14 @@ impl Rulebook {
         }
     }
 
-    /// Digest of what was looked at last, in force or refused: a look at the folders compares with it.
-    pub(super) fn last_seen(&self) -> Option<String> {
-        match &*lock(&self.refused) {
+    /// Whether a look at the folders, by digest, saw something else than the last reload did; what cannot be read
+    /// always is news.
+    pub(super) fn rules_are_news(&self, look: Option<&str>) -> bool {
+        let seen = match &*lock(&self.refused) {
             Some(refused) => refused.digest.clone(),
             None => Some(self.current.load().digest.clone()),
-        }
+        };
+        look.is_none() || look != seen.as_deref()
     }
 
     pub(super) fn reload_now(&self, why: &'static str) -> Outcome {
@@ -181,25 +200,36 @@ impl Rulebook {
         };
         let (digest, now) = (files.digest(), self.current());
         if digest == now.digest {
-            *lock(&self.refused) = None;
-            metrics::gauge!("fanlight_ruleset_fault").set(0.0);
-            metrics::counter!("fanlight_ruleset_reloads_total", "result" => "unchanged").increment(1);
-            return Outcome::Unchanged { generation: now.generation };
+            return self.unchanged();
         }
-        let generation = now.generation + 1;
-        match files.check(generation, &self.engine) {
-            Ok(next) => {
-                self.current.store(Arc::new(next));
-                *lock(&self.refused) = None;
-                #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; generations stay far below 2^52")]
-                metrics::gauge!("fanlight_ruleset_generation").set(generation as f64);
-                metrics::gauge!("fanlight_ruleset_fault").set(0.0);
-                metrics::counter!("fanlight_ruleset_reloads_total", "result" => "loaded").increment(1);
-                tracing::info!(generation, digest, why, "new rules in force");
-                Outcome::Loaded { generation }
-            }
+        match files.check(now.generation + 1, &self.engine, &now.plugins) {
+            Ok(next) => self.install(next, why),
             Err(faults) => self.refuse(Some(digest), faults, why),
         }
+    }
+
+    /// Puts in force what passed every check. The turn is the caller's.
+    pub(super) fn install(&self, next: Ruleset, why: &'static str) -> Outcome {
+        if next.digest == self.current.load().digest {
+            return self.unchanged();
+        }
+        let generation = next.generation;
+        tracing::info!(generation, digest = next.digest, why, "new rules in force");
+        self.current.store(Arc::new(next));
+        *lock(&self.refused) = None;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; generations stay far below 2^52")]
+        metrics::gauge!("fanlight_ruleset_generation").set(generation as f64);
+        metrics::gauge!("fanlight_ruleset_fault").set(0.0);
+        metrics::counter!("fanlight_ruleset_reloads_total", "result" => "loaded").increment(1);
+        Outcome::Loaded { generation }
+    }
+
+    /// The folders hold what is in force.
+    fn unchanged(&self) -> Outcome {
+        *lock(&self.refused) = None;
+        metrics::gauge!("fanlight_ruleset_fault").set(0.0);
+        metrics::counter!("fanlight_ruleset_reloads_total", "result" => "unchanged").increment(1);
+        Outcome::Unchanged { generation: self.current.load().generation }
     }
 
     fn refuse(&self, digest: Option<String>, faults: Vec<Fault>, why: &'static str) -> Outcome {
@@ -219,6 +249,6 @@ impl Rulebook {
 }
 
 /// The values are replaced whole, so a thread that panicked left none half-written.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -43,7 +43,11 @@ impl Folders {
     }
 
     pub(super) fn read(&self) -> Result<Files, Vec<Fault>> {
-        let policies = read(&self.policies, &["cedar", "cedarschema"], MAX_POLICY);
+        self.read_with(read_policies(&self.policies))
+    }
+
+    /// The plug-ins of the folder, beside policies that were read elsewhere.
+    pub(super) fn read_with(&self, policies: Result<Vec<(String, Vec<u8>)>, Fault>) -> Result<Files, Vec<Fault>> {
         let plugins = read(&self.plugins, &["toml", "wasm"], MAX_PLUGIN);
         match (policies, plugins) {
             (Ok(policies), Ok(plugins)) => Ok(Files { policies, plugins }),
@@ -52,23 +56,43 @@ impl Folders {
     }
 }
 
+/// The files of a folder of policies, as (file name, content), sorted by name.
+pub(super) fn read_policies(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    read(folder, &["cedar", "cedarschema"], MAX_POLICY)
+}
+
+/// Those of them that hold policies.
+pub(super) fn cedar(files: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
+    files.iter().filter(|(name, _)| has_ending(name, &["cedar"])).cloned().collect()
+}
+
+/// sha256 over names, lengths and contents, hex.
+pub(super) fn digest(files: &[(String, Vec<u8>)]) -> String {
+    let mut hash = Sha256::new();
+    add(&mut hash, "policies", files);
+    data_encoding::HEXLOWER.encode(&hash.finalize())
+}
+
+fn add(hash: &mut Sha256, folder: &str, files: &[(String, Vec<u8>)]) {
+    for (name, bytes) in files {
+        hash.update(format!("{folder}/{name}\0{}\0", bytes.len()));
+        hash.update(bytes);
+    }
+}
+
 impl Files {
     /// sha256 over names, lengths and contents, hex.
     pub(super) fn digest(&self) -> String {
         let mut hash = Sha256::new();
-        for (folder, files) in [("policies", &self.policies), ("plugins", &self.plugins)] {
-            for (name, bytes) in files {
-                hash.update(format!("{folder}/{name}\0{}\0", bytes.len()));
-                hash.update(bytes);
-            }
-        }
+        add(&mut hash, "policies", &self.policies);
+        add(&mut hash, "plugins", &self.plugins);
         data_encoding::HEXLOWER.encode(&hash.finalize())
     }
 
-    /// Everything that can be found out before it serves. Slow: not for the request path.
-    pub(super) fn check(&self, generation: u64, engine: &Engine) -> Result<Ruleset, Vec<Fault>> {
-        let cedar: Vec<_> = self.policies.iter().filter(|(name, _)| has_ending(name, &["cedar"])).cloned().collect();
-        let (policies, plugins) = match (Policies::load(&cedar), Plugins::load(&self.plugins, engine)) {
+    /// Everything that can be found out before it serves; plug-ins that did not change are taken from `before`. Slow:
+    /// not for the request path.
+    pub(super) fn check(&self, generation: u64, engine: &Engine, before: &Plugins) -> Result<Ruleset, Vec<Fault>> {
+        let (policies, plugins) = match (Policies::load(&cedar(&self.policies)), before.reload(&self.plugins, engine)) {
             (Ok(policies), Ok(plugins)) => (policies, plugins),
             (a, b) => return Err(a.err().into_iter().chain(b.err()).flatten().collect()),
         };

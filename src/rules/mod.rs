@@ -10,11 +10,15 @@ use crate::{
     wasm::{Engine, Plugins},
 };
 
+mod activate;
 mod book;
+mod candidate;
 mod folder;
+mod history;
 mod watch;
 
 pub use book::{Outcome, Rulebook, Status};
+pub use candidate::CandidateStatus;
 
 /// One generation of rules. A request takes it at its start and keeps it to its end.
 pub struct Ruleset {
@@ -36,7 +40,11 @@ impl Ruleset {
     /// # Errors
     /// When they do not pass their own checks.
     pub fn shipped(engine: &Engine) -> Result<Self, Vec<Fault>> {
-        folder::Files { policies: Policies::shipped(), plugins: Plugins::shipped() }.check(1, engine)
+        folder::Files { policies: Policies::shipped(), plugins: Plugins::shipped() }.check(
+            1,
+            engine,
+            &Plugins::default(),
+        )
     }
 }
 

@@ -22,17 +22,17 @@ use crate::{
     context::{Caller, Context},
 };
 
-const READERS: &str = "@id(\"readers\")\npermit (principal, action == Action::\"get_images\", resource)\nwhen { principal.roles.contains(\"reader\") };\n";
-const ADMINS: &str = "@id(\"admins\")\npermit (principal, action == Action::\"get_rules\", resource)\nwhen { principal.roles.contains(\"reader\") };\n";
+pub(super) const READERS: &str = "@id(\"readers\")\npermit (principal, action == Action::\"get_images\", resource)\nwhen { principal.roles.contains(\"reader\") };\n";
+pub(super) const ADMINS: &str = "@id(\"admins\")\npermit (principal, action == Action::\"get_rules\", resource)\nwhen { principal.roles.contains(\"reader\") };\n";
 
 /// A book over folders of its own, with one policy and no plug-in.
-struct Case {
-    book: Arc<Rulebook>,
-    folder: tempfile::TempDir,
+pub(super) struct Case {
+    pub(super) book: Arc<Rulebook>,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Case {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("policies")).unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
@@ -41,11 +41,11 @@ impl Case {
         Self { book, folder }
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.folder.path().join("policies/a.cedar")
     }
 
-    fn write(&self, text: &str) {
+    pub(super) fn write(&self, text: &str) {
         fs::write(self.file(), text).unwrap();
     }
 
@@ -62,22 +62,23 @@ impl Case {
     }
 }
 
-fn rules(folder: &tempfile::TempDir) -> config::Rules {
+pub(super) fn rules(folder: &tempfile::TempDir) -> config::Rules {
     config::Rules {
         policies: Some(folder.path().join("policies")),
         plugins: Some(folder.path().join("plugins")),
         debounce_ms: 20,
         poll_s: 1,
+        ..config::Rules::default()
     }
 }
 
-fn may(book: &Rulebook, action: Action) -> bool {
+pub(super) fn may(book: &Rulebook, action: Action) -> bool {
     authz::allows(&context(book), action, Resource::Service).unwrap()
 }
 
 fn context(book: &Rulebook) -> Context {
     let caller = Caller { roles: ["reader".to_owned()].into(), ..Caller::default() };
-    Context { request_id: "req-test".into(), caller, rules: book.current() }
+    Context { request_id: "req-test".into(), caller, rules: book.current(), shadow: book.shadow() }
 }
 
 #[tokio::test]
@@ -197,7 +198,7 @@ async fn a_changed_file_is_noticed_and_a_quiet_folder_is_left_alone() {
     watch.abort();
 }
 
-async fn wait_for(book: &Rulebook, generation: u64) {
+pub(super) async fn wait_for(book: &Rulebook, generation: u64) {
     for _ in 0..150 {
         if book.status().generation == generation {
             return;

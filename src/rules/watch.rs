@@ -6,13 +6,24 @@ use std::{sync::Arc, time::Duration};
 use notify::{RecursiveMode, Watcher};
 use tokio::{
     sync::mpsc::{Receiver, channel},
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 
-use super::Rulebook;
+use super::{
+    Rulebook,
+    folder::{digest, read_policies},
+};
 
 /// A folder that is written to without a pause is taken after so many pauses all the same.
 const MAX_PAUSES: u32 = 20;
+
+/// What the folders hold, as digests; none for what cannot be read.
+#[derive(Default, PartialEq, Eq)]
+struct Look {
+    rules: Option<String>,
+    candidate: Option<String>,
+}
 
 impl Rulebook {
     /// Reloads after every change of the folders. Never returns; it ends with the task that runs it.
@@ -30,7 +41,8 @@ impl Rulebook {
         loop {
             // Again in every round: a folder that was deleted and made anew is another one.
             if let Some(watcher) = &mut watcher {
-                for folder in [&self.folders.policies, &self.folders.plugins] {
+                let candidate = self.candidate_folder();
+                for folder in [&self.folders.policies, &self.folders.plugins].into_iter().chain(&candidate) {
                     let _ = watcher.watch(folder, RecursiveMode::NonRecursive);
                 }
             }
@@ -38,32 +50,48 @@ impl Rulebook {
                 // Without a watcher the channel is closed.
                 sleep(self.poll).await;
             }
-            if let Some(digest) = self.digest().await
-                && Some(&digest) == self.last_seen().as_ref()
-            {
+            let look = self.look().await;
+            if !self.is_news(&look) {
                 continue;
             }
-            self.settle(&mut told).await;
-            self.reload("folder changed").await;
+            let look = self.settle(&mut told, look).await;
+            if self.rules_are_news(look.rules.as_deref()) {
+                self.reload("folder changed").await;
+            }
+            if self.candidate_is_news(look.candidate.as_deref()) {
+                let book = self.clone();
+                let _ = spawn_blocking(move || book.reload_candidate()).await;
+            }
         }
     }
 
     /// Waits until two looks, one pause apart, see the same: a file that is being written is not taken half-way.
-    async fn settle(self: &Arc<Self>, told: &mut Receiver<()>) {
-        let mut before = self.digest().await;
+    async fn settle(self: &Arc<Self>, told: &mut Receiver<()>, mut before: Look) -> Look {
         for _ in 0..MAX_PAUSES {
             sleep(self.debounce.max(Duration::from_millis(10))).await;
             while told.try_recv().is_ok() {}
-            let now = self.digest().await;
+            let now = self.look().await;
             if now == before {
-                return;
+                break;
             }
             before = now;
         }
+        before
     }
 
-    async fn digest(self: &Arc<Self>) -> Option<String> {
+    fn is_news(&self, look: &Look) -> bool {
+        self.rules_are_news(look.rules.as_deref()) || self.candidate_is_news(look.candidate.as_deref())
+    }
+
+    async fn look(self: &Arc<Self>) -> Look {
         let book = self.clone();
-        tokio::task::spawn_blocking(move || book.folders.read().ok().map(|files| files.digest())).await.ok().flatten()
+        let look = spawn_blocking(move || Look {
+            rules: book.folders.read().ok().map(|files| files.digest()),
+            candidate: book
+                .candidate_folder()
+                .and_then(|folder| read_policies(&folder).ok())
+                .map(|files| digest(&files)),
+        });
+        look.await.unwrap_or_default()
     }
 }

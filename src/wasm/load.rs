@@ -1,6 +1,6 @@
 //! From files to plug-ins that may serve: digest, caps, compilation, world, description, settings, a first call.
 
-use std::{collections::BTreeMap, ops::Range, time::Instant};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -28,9 +28,11 @@ pub(super) const NAME_MAX: usize = 64;
 const TEXT_MAX: usize = 512;
 
 /// The plug-ins of one generation, in the order in which they are asked.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Plugins {
-    placement: Vec<Plugin>,
+    placement: Arc<[Plugin]>,
+    /// sha256 over the files that they were made of.
+    source: [u8; 32],
 }
 
 /// A plug-in that passed every check.
@@ -66,7 +68,16 @@ impl Plugins {
             }
         }
         placement.sort_by(|a, b| (a.manifest.order, a.name()).cmp(&(b.manifest.order, b.name())));
-        if faults.is_empty() { Ok(Self { placement }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { placement: placement.into(), source: source(files) }) } else { Err(faults) }
+    }
+
+    /// As [`Plugins::load`], but from the same files come the same plug-ins, compiled once: new policies alone are in
+    /// force in a fraction of the time.
+    ///
+    /// # Errors
+    /// As [`Plugins::load`].
+    pub fn reload(&self, files: &[(String, Vec<u8>)], engine: &Engine) -> Result<Self, Vec<Fault>> {
+        if source(files) == self.source { Ok(self.clone()) } else { Self::load(files, engine) }
     }
 
     /// The plug-ins that come with the service, as files.
@@ -82,6 +93,15 @@ impl Plugins {
     pub fn placement(&self) -> &[Plugin] {
         &self.placement
     }
+}
+
+fn source(files: &[(String, Vec<u8>)]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for (name, bytes) in files {
+        hash.update(format!("{name}\0{}\0", bytes.len()));
+        hash.update(bytes);
+    }
+    hash.finalize().into()
 }
 
 impl Plugin {

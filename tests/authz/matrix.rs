@@ -132,6 +132,13 @@ fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
             }
         }
         Action::PlaceImage => ask("any store", &|ctx| cell(authz::check(ctx, action, Resource::Store(&store, None)))),
+        Action::SeeStore => ask("any store", &|ctx| cell(authz::check(ctx, action, Resource::Store(&store, None)))),
+        Action::ReadStore => {
+            for (state, image) in images.iter().filter(|(state, _)| *state == "private") {
+                let resource = Resource::Store(&store, Some(image));
+                ask(&format!("any store, for {state}"), &|ctx| cell(authz::check(ctx, action, resource)));
+            }
+        }
         Action::ReadProperty | Action::CreateProperty | Action::UpdateProperty | Action::DeleteProperty => {
             for (state, image) in images.iter().filter(|(state, _)| *state == "private") {
                 let property = Resource::Property(image, "os_distro");
@@ -164,7 +171,12 @@ fn table() -> String {
     let callers = callers();
     let contexts: Vec<Context> = callers
         .iter()
-        .map(|(_, caller)| Context { request_id: "req-t".into(), caller: caller.clone(), rules: rules.clone() })
+        .map(|(_, caller)| Context {
+            request_id: "req-t".into(),
+            caller: caller.clone(),
+            rules: rules.clone(),
+            shadow: None,
+        })
         .collect();
     let images = images();
     let mut out = HEAD.to_owned();

@@ -1,3 +1,6 @@
-//! What the shipped policies say, as one table.
+//! What policies decide over HTTP, and how they change while requests run.
 
 mod matrix;
+mod reload;
+mod shadow;
+mod stores;

@@ -5,48 +5,20 @@
 //! inventory of the stores must equal the database, no image may be stuck, and the same operation must then work.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use crate::support::Gateway;
 
 /// No run takes more steps than this; the test fails rather than go on for ever.
 const MOST_STEPS: u32 = 80;
 
-struct Gateway {
-    process: Child,
-    port: u16,
-}
-
 impl Gateway {
-    /// Starts the binary on `data` and waits for its first answer.
-    fn start(data: &Path) -> Self {
-        let (port, admin) = (free_port(), free_port());
-        let config = data.join("fanlight.toml");
-        let text = format!(
-            "listen = \"127.0.0.1:{port}\"\nadmin_listen = \"127.0.0.1:{admin}\"\nnode = \"kill-test\"\ndata_dir = {data:?}\n\
-             [log]\nfilter = \"warn\"\n[identity]\nmode = \"dev\"\n[store.alpha]\ntype = \"file\"\npath = {:?}\n",
-            data.join("alpha")
-        );
-        std::fs::write(&config, text).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_fanlight"))
-            .args(["serve", "--config"])
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let gateway = Self { process, port };
-        gateway.wait_until_it_answers();
-        gateway
-    }
-
     /// Has the process killed at its `step`-th change of the disk from now on. (Those of its start are not counted.)
-    fn kill_at(&self, step: u32) -> Child {
+    pub fn kill_at(&self, step: u32) -> Child {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/kill_at.py");
         let mut killer = Command::new("python3")
             .args([script, &self.process.id().to_string(), &step.to_string()])
@@ -59,20 +31,8 @@ impl Gateway {
         killer
     }
 
-    fn wait_until_it_answers(&self) {
-        let begun = Instant::now();
-        while request(self.port, "GET", "/healthcheck", "", b"").is_none() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "the gateway does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn send(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> Option<(u16, Value)> {
-        request(self.port, method, path, content_type, body)
-    }
-
     /// Ends the gateway; tells whether it got past the step at which it was to be killed.
-    fn ended(mut self, mut killer: Child) -> bool {
+    pub fn ended(mut self, mut killer: Child) -> bool {
         // What follows an answer (events, the next round of a job) may reach the step too.
         std::thread::sleep(Duration::from_millis(200));
         let survived = self.process.try_wait().unwrap().is_none();
@@ -80,36 +40,6 @@ impl Gateway {
         let killed = killer.wait().unwrap().success();
         survived && !killed
     }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// One request on a connection of its own; `None` when no whole answer came.
-fn request(port: u16, method: &str, path: &str, content_type: &str, body: &[u8]) -> Option<(u16, Value)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Auth-Token: a:blue:member\r\n\
-         Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(body).ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    let text = String::from_utf8_lossy(&answer);
-    let status = text.split(' ').nth(1)?.parse().ok()?;
-    let json = text.split_once("\r\n\r\n").and_then(|(_, b)| serde_json::from_str(b).ok()).unwrap_or(Value::Null);
-    Some((status, json))
 }
 
 fn objects(data: &Path) -> Vec<String> {
@@ -136,27 +66,20 @@ fn assert_in_order(gateway: &Gateway, data: &Path, id: &str) -> Option<String> {
     }
 }
 
-fn queued(gateway: &Gateway) -> String {
-    let wish = br#"{"name":"k","disk_format":"raw","container_format":"bare"}"#;
-    let (status, body) = gateway.send("POST", "/v2/images", "application/json", wish).unwrap();
-    assert_eq!(status, 201, "{body}");
-    body["id"].as_str().unwrap().to_owned()
-}
-
 #[test]
 fn killed_at_any_step_of_an_upload_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let bytes = vec![5_u8; 5 << 20];
     for step in 1..MOST_STEPS {
-        let gateway = Gateway::start(data);
-        let id = queued(&gateway);
+        let gateway = Gateway::start(data, "");
+        let id = gateway.queued();
         let file = format!("/v2/images/{id}/file");
         let killer = gateway.kill_at(step);
         let answer = gateway.send("PUT", &file, "application/octet-stream", &bytes);
         let survived = gateway.ended(killer);
 
-        let gateway = Gateway::start(data);
+        let gateway = Gateway::start(data, "");
         let status = assert_in_order(&gateway, data, &id);
         assert_ne!(status, None, "an upload never loses the image, step {step}");
         if status.as_deref() == Some("queued") {
@@ -179,8 +102,8 @@ fn killed_at_any_step_of_a_delete_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     for step in 1..MOST_STEPS {
-        let gateway = Gateway::start(data);
-        let id = queued(&gateway);
+        let gateway = Gateway::start(data, "");
+        let id = gateway.queued();
         let path = format!("/v2/images/{id}");
         let up = gateway.send("PUT", &format!("{path}/file"), "application/octet-stream", &[1; 100_000]);
         assert_eq!(up.map(|a| a.0), Some(204));
@@ -188,7 +111,7 @@ fn killed_at_any_step_of_a_delete_nothing_is_left() {
         let answer = gateway.send("DELETE", &path, "", b"");
         let survived = gateway.ended(killer);
 
-        let gateway = Gateway::start(data);
+        let gateway = Gateway::start(data, "");
         if assert_in_order(&gateway, data, &id).is_some() {
             assert_ne!(answer.map(|a| a.0), Some(204), "acknowledged, then undone, step {step}");
             let again = gateway.send("DELETE", &path, "", b"");

@@ -1,4 +1,5 @@
 //! Faults caused on purpose, and what they leave behind: nothing.
 
+mod activate;
 mod cut;
 mod kill;

@@ -17,8 +17,10 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 mod database;
+mod gateway;
 
 pub use database::Database;
+pub use gateway::Gateway;
 
 /// Tokens of the development identity, by role in the tests' stories.
 pub const ADMIN: &str = "root:ops:admin";
@@ -31,6 +33,7 @@ pub const SERVICE: &str = "nova:service:service";
 pub struct TestApp {
     pub app: Arc<App>,
     router: Router,
+    admin: Router,
     _database: Database,
     folder: tempfile::TempDir,
 }
@@ -54,7 +57,8 @@ impl TestApp {
         app.db.migrate().await.unwrap();
         app.stores.refresh().await;
         let router = fanlight::api::router(app.clone());
-        Self { app, router, _database: database, folder }
+        let admin = fanlight::api::admin::router(app.clone());
+        Self { app, router, admin, _database: database, folder }
     }
 
     pub fn folder(&self) -> PathBuf {
@@ -79,10 +83,17 @@ impl TestApp {
         }
         let mut request = request.body(body.into()).unwrap();
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000))));
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.map(|b| b.to_bytes());
-        Reply { status: parts.status, headers: parts.headers, body: body.map_err(|e| e.to_string()) }
+        Reply::of(self.router.clone(), request).await
+    }
+
+    /// Asks the operator's listener.
+    pub async fn admin(&self, method: &str, path: &str, json: Option<Value>) -> Reply {
+        let request = Request::builder().method(method).uri(path);
+        let request = match json {
+            Some(json) => request.header("content-type", "application/json").body(json.to_string().into()),
+            None => request.body(Body::empty()),
+        };
+        Reply::of(self.admin.clone(), request.unwrap()).await
     }
 
     pub async fn get(&self, path: &str, token: &str) -> Reply {
@@ -156,6 +167,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    async fn of(router: Router, request: Request<Body>) -> Self {
+        let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.map(|b| b.to_bytes());
+        Self { status: parts.status, headers: parts.headers, body: body.map_err(|e| e.to_string()) }
+    }
+
     /// The body; panics when it was cut off.
     pub fn bytes(&self) -> Bytes {
         self.body.clone().unwrap()
