@@ -1,7 +1,7 @@
 //! Every action, asked by everybody, of images in every interesting state. The table is compared byte for byte, so a
 //! change of a shipped policy shows in review as the cells that it changes. `UPDATE_GOLDEN=1` writes it anew.
 
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
 use fanlight::{
     Kind,
@@ -12,6 +12,8 @@ use fanlight::{
     wasm::Plugins,
 };
 use jiff::Timestamp;
+
+use super::golden;
 
 const HEAD: &str = "\
 What the shipped policies say. Rewritten by `UPDATE_GOLDEN=1 cargo test golden_matrix`; read the difference.
@@ -200,14 +202,5 @@ fn table() -> String {
 
 #[test]
 fn golden_matrix() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/authz.txt");
-    let now = table();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, &now).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    for (line, (was, is)) in golden.lines().zip(now.lines()).enumerate() {
-        assert_eq!(was, is, "{}:{}", path.display(), line + 1);
-    }
-    assert_eq!(golden, now);
+    golden("authz.txt", &table());
 }
