@@ -1,5 +1,6 @@
 //! The API as clients meet it; files lie as URLs do.
 
+mod bugs;
 mod discovery;
 mod random;
 mod v2;

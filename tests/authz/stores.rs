@@ -11,8 +11,7 @@ async fn with_policy(more: &str) -> TestApp {
 
 async fn with(more: &str, change: impl FnOnce(&mut fanlight::config::Config)) -> TestApp {
     let app = TestApp::with(change).await;
-    std::fs::write(app.folder().join("policies/more.cedar"), more).unwrap();
-    assert!(matches!(app.app.rules.reload("test").await, fanlight::rules::Outcome::Loaded { .. }));
+    app.rule(more).await;
     app
 }
 

@@ -22,7 +22,7 @@ async fn assert_untouched(app: &TestApp, id: &str) {
 }
 
 #[tokio::test]
-async fn a_connection_cut_midway_leaves_nothing() {
+async fn bug_01_a_connection_cut_midway_leaves_nothing() {
     let app = TestApp::new().await;
     let id = app.queued(ALICE, "cut").await;
     let chunks = vec![
@@ -36,7 +36,7 @@ async fn a_connection_cut_midway_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn data_of_another_format_leaves_nothing() {
+async fn bug_01_data_of_another_format_leave_nothing() {
     let app = TestApp::new().await;
     let wish = serde_json::json!({"name": "liar", "disk_format": "qcow2", "container_format": "bare"});
     let id = app.created(ALICE, wish).await;
@@ -48,7 +48,7 @@ async fn data_of_another_format_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_wrong_declared_size_leaves_nothing() {
+async fn bug_01_a_wrong_declared_size_leaves_nothing() {
     let app = TestApp::new().await;
     let id = app.queued(ALICE, "short").await;
     let headers = [("content-type", "application/octet-stream"), ("x-openstack-image-size", "100")];

@@ -97,7 +97,7 @@ fn without_the_match_rule_only_safety_counts() {
 }
 
 #[test]
-fn safety_does_not_depend_on_the_container() {
+fn bug_07_safety_does_not_depend_on_the_container() {
     let mut image = images::qcow2(3);
     images::set(&mut image, 8, &1_u64.to_be_bytes());
     for container in ["bare", "ami", "aki", "ari", "ovf", "ova", "docker", "compressed", "other"] {

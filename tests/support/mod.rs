@@ -61,6 +61,13 @@ impl TestApp {
         Self { app, router, admin, _database: database, folder }
     }
 
+    /// Puts a policy file beside the shipped ones in force, in place of the one before it.
+    pub async fn rule(&self, text: &str) {
+        std::fs::write(self.folder().join("policies/more.cedar"), text).unwrap();
+        let outcome = self.app.rules.reload("test").await;
+        assert!(matches!(outcome, fanlight::rules::Outcome::Loaded { .. }), "{outcome:?}");
+    }
+
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
     }

@@ -21,7 +21,7 @@ async fn the_site_says_what_it_offers() {
 }
 
 #[tokio::test]
-async fn usage_is_the_ledgers() {
+async fn bug_16_usage_is_the_ledgers() {
     let app = TestApp::new().await;
     app.active(ALICE, "a", b"data").await;
     let usage = app.get("/v2/info/usage", ALICE).await.json();
