@@ -11,11 +11,13 @@ use crate::{
 mod action;
 mod decide;
 mod entities;
+mod grant;
 mod permit;
 mod policies;
 mod source;
 
 pub use action::Action;
+pub use grant::grant;
 pub use permit::Permit;
 pub use policies::Policies;
 

@@ -1,3 +1,4 @@
 //! What the shipped policies say, as one table.
 
+mod lists;
 mod matrix;
