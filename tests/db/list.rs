@@ -67,6 +67,7 @@ pub fn holds(filter: &Filter, i: &Image) -> bool {
             let value = match column {
                 TextColumn::Id => Some(i.id.clone()),
                 TextColumn::Name => i.name.clone(),
+                TextColumn::Visibility => Some(i.visibility.as_str().to_owned()),
                 TextColumn::Status => Some(i.status.as_str().to_owned()),
                 TextColumn::ContainerFormat => i.container_format.clone(),
                 TextColumn::DiskFormat => i.disk_format.clone(),
