@@ -82,13 +82,13 @@ fn check_get_images(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [10, 100])]
 fn visible_as_shipped(bencher: Bencher<'_, '_>, properties: usize) {
     let (ctx, image) = (context(""), image(properties));
-    bencher.bench_local(|| protect::visible(black_box(&ctx), black_box(&image)));
+    bencher.with_inputs(|| image.clone()).bench_local_values(|image| protect::visible(black_box(&ctx), image));
 }
 
 #[divan::bench(args = [10, 100])]
 fn visible_with_a_condition(bencher: Bencher<'_, '_>, properties: usize) {
     let (ctx, image) = (context(CONDITION), image(properties));
-    bencher.bench_local(|| protect::visible(black_box(&ctx), black_box(&image)));
+    bencher.with_inputs(|| image.clone()).bench_local_values(|image| protect::visible(black_box(&ctx), image));
 }
 
 #[divan::bench(sample_count = 20, sample_size = 1)]

@@ -114,3 +114,6 @@ fn ordered(d: Dialect, select: &mut SelectStatement, q: &ListQuery, limit: u32) 
 fn selective(filter: &Filter) -> bool {
     matches!(filter, Filter::TextIn(TextColumn::Id | TextColumn::Name, _))
 }
+
+#[cfg(test)]
+mod tests;

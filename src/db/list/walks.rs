@@ -56,8 +56,14 @@ pub(super) fn all(d: Dialect, shown: &[(Stance, &Condition)], project: Option<&s
     let wide: BTreeSet<_> = blocks.iter().filter(of_anybody).flat_map(|b| b.visibilities.clone()).collect();
     if single || blocks.len() > WALKS_MAX || wide.len() > VISIBILITIES_MAX {
         let blocks = merged(blocks, |a, b| a.joins_visibilities(b));
-        let any = blocks.iter().fold(Cond::any(), |any, b| any.add(b.condition(d, project)));
-        return if blocks.is_empty() { Vec::new() } else { vec![Walk::of_all(any)] };
+        return match blocks.as_slice() {
+            [] => Vec::new(),
+            [only] => vec![Walk::of_all(only.condition(d, project))],
+            _ => {
+                let any = blocks.iter().fold(Cond::any(), |any, b| any.add(b.condition(d, project)));
+                vec![Walk::of_all(any)]
+            }
+        };
     }
     blocks.iter().map(|block| block.walk(d, project)).collect()
 }

@@ -97,6 +97,9 @@ impl Condition {
                 }
             }
         }
+        // What passes another test is there.
+        let present: Vec<Self> = all.iter().filter_map(Self::presence).collect();
+        all.retain(|part| !present.contains(part));
         single(all).unwrap_or_else(Self::All)
     }
 
@@ -112,6 +115,10 @@ impl Condition {
                 }
             }
         }
+        // What is not there fails another test as well.
+        let negated = |part: &Self| if let Self::Not(test) = part { test.presence().map(Self::negated) } else { None };
+        let absent: Vec<Self> = any.iter().filter_map(negated).collect();
+        any.retain(|part| !absent.contains(part));
         let mut merged: Vec<Self> = Vec::with_capacity(any.len());
         for part in any {
             // The order of the set brings the tests of one text together.
@@ -125,6 +132,15 @@ impl Condition {
             }
         }
         single(merged.into_iter().collect()).unwrap_or_else(Self::Any)
+    }
+
+    /// What a test implies beside itself: that the image has what it tests.
+    fn presence(&self) -> Option<Self> {
+        match self {
+            Self::Text(text, TextTest::In(_) | TextTest::Like(_)) => Some(Self::Text(text.clone(), TextTest::Present)),
+            Self::Int(column, test) if *test != IntTest::Present => Some(Self::Int(*column, IntTest::Present)),
+            _ => None,
+        }
     }
 
     /// It does not hold.
