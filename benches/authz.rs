@@ -14,10 +14,10 @@ use fanlight::{
 use jiff::Timestamp;
 
 /// Hides one property, so that each property is evaluated.
-const CONDITION: &str = r#"@id("bench.hidden") forbid (principal, action == Action::"read_property", resource)
+pub const CONDITION: &str = r#"@id("bench.hidden") forbid (principal, action == Action::"read_property", resource)
     when { resource.name like "licence_*" };"#;
 
-fn context(more: &str) -> Context {
+pub fn context(more: &str) -> Context {
     let mut files: Vec<_> = Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect();
     files.push(("more.cedar".into(), more.into()));
     let policies = Policies::load(&files).expect("valid");
@@ -39,7 +39,7 @@ fn context(more: &str) -> Context {
     Context { request_id: "req-bench".into(), caller, rules: Arc::new(rules) }
 }
 
-fn image(properties: usize) -> Image {
+pub fn image(properties: usize) -> Image {
     Image {
         id: "6b0f3b5e-0000-4000-8000-000000000001".into(),
         name: Some("debian".into()),

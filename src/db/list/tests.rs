@@ -79,8 +79,8 @@ async fn each_walk_has_its_own_index() {
         rows.iter().map(|r| row::get::<String>(r, 3).unwrap()).collect::<Vec<_>>().join("\n")
     };
     let member = plan(viewer("", &["member", "reader"])).await;
-    for index in &["images_by_visibility", "images_by_owner", "image_members_by_member"] {
-        assert!(member.contains(&*index), "no {index} in\n{member}");
+    for index in ["images_by_visibility", "images_by_owner", "image_members_by_member"] {
+        assert!(member.contains(index), "no {index} in\n{member}");
     }
     let admin = plan(viewer("", &["admin"])).await;
     assert!(admin.contains("INDEX images_by_time"), "{admin}");
