@@ -14,7 +14,7 @@ use fanlight::{
 use jiff::Timestamp;
 
 /// Hides one property, so that each property is evaluated.
-const CONDITION: &str = r#"@id("bench.hidden") forbid (principal, action == Action::"read_property", resource)
+pub const CONDITION: &str = r#"@id("bench.hidden") forbid (principal, action == Action::"read_property", resource)
     when { resource.name like "licence_*" };"#;
 
 const DENIES: &str = r#"@id("bench.denies") forbid (principal, action == Action::"get_image", resource);"#;
@@ -25,7 +25,7 @@ fn policies(more: &str) -> Policies {
     Policies::load(&files).expect("valid")
 }
 
-fn context(more: &str) -> Context {
+pub fn context(more: &str) -> Context {
     let rules = Ruleset {
         generation: 1,
         policies: policies(more),
@@ -44,7 +44,7 @@ fn context(more: &str) -> Context {
     Context { request_id: "req-bench".into(), caller, rules: Arc::new(rules), shadow: None }
 }
 
-fn image(properties: usize) -> Image {
+pub fn image(properties: usize) -> Image {
     Image {
         id: "6b0f3b5e-0000-4000-8000-000000000001".into(),
         name: Some("debian".into()),
@@ -95,13 +95,13 @@ fn check_get_images(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [10, 100])]
 fn visible_as_shipped(bencher: Bencher<'_, '_>, properties: usize) {
     let (ctx, image) = (context(""), image(properties));
-    bencher.bench_local(|| protect::visible(black_box(&ctx), black_box(&image)));
+    bencher.with_inputs(|| image.clone()).bench_local_values(|image| protect::visible(black_box(&ctx), image));
 }
 
 #[divan::bench(args = [10, 100])]
 fn visible_with_a_condition(bencher: Bencher<'_, '_>, properties: usize) {
     let (ctx, image) = (context(CONDITION), image(properties));
-    bencher.bench_local(|| protect::visible(black_box(&ctx), black_box(&image)));
+    bencher.with_inputs(|| image.clone()).bench_local_values(|image| protect::visible(black_box(&ctx), image));
 }
 
 #[divan::bench(sample_count = 20, sample_size = 1)]

@@ -18,7 +18,7 @@ pub struct Context {
 }
 
 /// A proven identity. The default is nobody: no user, no project, no role.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// Keystone's user id.
     pub user_id: String,

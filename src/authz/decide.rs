@@ -59,7 +59,7 @@ pub(super) fn decide_properties(
         .collect()
 }
 
-fn find(policies: &Policies, action: Action, kind: Kind) -> Result<&Slice> {
+pub(super) fn find(policies: &Policies, action: Action, kind: Kind) -> Result<&Slice> {
     policies
         .slice(action, kind)
         .ok_or_else(|| Error::internal(format!("action `{action}` does not apply to `{}`", kind.as_str())))
@@ -91,7 +91,7 @@ fn evaluate(
     })
 }
 
-fn fault(error: &dyn std::error::Error) -> Error {
+pub(super) fn fault(error: &dyn std::error::Error) -> Error {
     Error::unavailable("The rules of the service cannot be evaluated at the moment.", Duration::from_secs(5))
         .with_source(error.to_string())
 }

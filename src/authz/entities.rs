@@ -27,9 +27,12 @@ pub(super) struct Asked {
 }
 
 pub(super) fn uid(kind: &'static str, id: &str) -> Result<EntityUid> {
+    Ok(EntityUid::from_type_name_and_id(type_name(kind)?, EntityId::new(id)))
+}
+
+pub(super) fn type_name(kind: &'static str) -> Result<EntityTypeName> {
     let name = TYPES.iter().find(|(n, _)| *n == kind).map(|(_, t)| t.clone());
-    let name = name.ok_or_else(|| Error::internal(format!("no entity type `{kind}`")))?;
-    Ok(EntityUid::from_type_name_and_id(name, EntityId::new(id)))
+    name.ok_or_else(|| Error::internal(format!("no entity type `{kind}`")))
 }
 
 /// The caller, and their project within its domain.

@@ -11,12 +11,14 @@ use crate::{
 mod action;
 mod decide;
 mod entities;
+mod grant;
 mod permit;
 mod policies;
 mod shadow;
 mod source;
 
 pub use action::Action;
+pub use grant::grant;
 pub use permit::Permit;
 pub use policies::Policies;
 pub use shadow::{Difference, Report, Shadow};

@@ -7,7 +7,7 @@ use cedar_policy::{
     ActionConstraint, Effect, Entities, Entity, EntityTypeName, EntityUid, PolicySet, ResourceConstraint, Schema,
 };
 
-use super::{Action, entities, source};
+use super::{Action, entities, grant::Grants, source};
 use crate::rules::Fault;
 
 const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");
@@ -24,6 +24,7 @@ pub struct Policies {
     slices: HashMap<(Action, Kind), Slice>,
     schema: Schema,
     ids: Vec<String>,
+    pub(super) grants: Grants,
 }
 
 /// Types of resources.
@@ -83,7 +84,7 @@ impl Policies {
         }
         let mut ids: Vec<String> = set.policies().map(|p| p.id().to_string()).collect();
         ids.sort();
-        Ok(Self { slices, schema: schema.clone(), ids })
+        Ok(Self { slices, schema: schema.clone(), ids, grants: Grants::default() })
     }
 
     /// The policies that this binary ships, as file name and content.

@@ -95,7 +95,7 @@ pub async fn create(app: &App, ctx: &Context, new: NewImage) -> Result<Image> {
     // commit
     let events = [notify::image_event("image.create", &image)];
     let image = app.db.create_image(&permit, &image, &limits, &events).await?;
-    protect::visible(ctx, &image)
+    protect::visible(ctx, image)
 }
 
 /// The wider visibilities have actions of their own; setting `shared` or `private` has none.

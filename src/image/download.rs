@@ -52,7 +52,7 @@ pub async fn download(app: &Arc<App>, ctx: &Context, id: &str, prefer: &[String]
     // store
     let reader = open_best(app, &image, readable(app, ctx, &image)?, prefer).await?;
     let size = reader.size();
-    let visible = protect::visible(ctx, &image)?;
+    let visible = protect::visible(ctx, image.clone())?;
     let receipt = Receipt { app: app.clone(), ctx: ctx.clone(), image };
     Ok(Some(Download { image: visible, reader, size, receipt }))
 }

@@ -164,7 +164,7 @@ impl Status {
 }
 
 /// Who finds an image beside its owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
     /// The owner only.
@@ -178,6 +178,9 @@ pub enum Visibility {
 }
 
 impl Visibility {
+    /// All of them, from the narrowest to the widest.
+    pub const ALL: [Self; 4] = [Self::Private, Self::Shared, Self::Community, Self::Public];
+
     /// The word of the API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -203,7 +206,7 @@ pub struct Member {
 }
 
 /// What a project said to an image shared with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberStatus {
     /// Nothing yet: reachable by id, not in the default list.
@@ -258,10 +261,7 @@ impl FromStr for Status {
 impl FromStr for Visibility {
     type Err = UnknownWord;
     fn from_str(s: &str) -> Result<Self, UnknownWord> {
-        [Self::Private, Self::Shared, Self::Community, Self::Public]
-            .into_iter()
-            .find(|x| x.as_str() == s)
-            .ok_or_else(|| UnknownWord(s.into()))
+        Self::ALL.into_iter().find(|x| x.as_str() == s).ok_or_else(|| UnknownWord(s.into()))
     }
 }
 

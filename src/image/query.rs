@@ -1,8 +1,16 @@
 //! What a list asks for: the parsed form of the query string, which `api` makes and `db` turns into SQL.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Image, MemberStatus, Visibility};
+
+mod condition;
+mod grant;
+
+pub use condition::{Condition, IntTest, Text, TextTest};
+pub use grant::{Grant, Stance};
 
 /// A list request after parsing: filters, order, start and length of the page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,13 +30,12 @@ pub struct ListQuery {
 /// Which visibilities a list shows, seen from the caller's project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum VisibilityFilter {
-    /// Public, the caller's own, and those shared with the caller and accepted; for an admin every project's, but
-    /// not others' community images.
+    /// All that the caller may see, but not others' community images.
     #[default]
     Default,
-    /// `Default` and all community images.
+    /// All that the caller may see.
     All,
-    /// Only this one, among those of `All`.
+    /// Only this one.
     Only(Visibility),
     /// An empty value, which matches no image.
     Nothing,
@@ -57,8 +64,8 @@ pub enum Filter {
     Nothing,
 }
 
-/// Text columns that lists filter on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Text columns that lists and policies filter on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TextColumn {
     /// `id`
     Id,
@@ -66,6 +73,8 @@ pub enum TextColumn {
     Name,
     /// `status`
     Status,
+    /// `visibility`
+    Visibility,
     /// `container_format`
     ContainerFormat,
     /// `disk_format`
@@ -80,8 +89,8 @@ pub enum TextColumn {
     OsHashValue,
 }
 
-/// Number columns that lists filter on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Number columns that lists and policies filter on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IntColumn {
     /// `size`
     Size,
@@ -149,14 +158,15 @@ pub enum Direction {
     Desc,
 }
 
-/// What the database needs to know of the caller to apply [`VisibilityFilter`] and `member_status`.
-/// It selects what a list is *about*; whether a row may be seen is the gate's decision, row by row.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Whose list it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Viewer {
     /// The caller's project.
     pub project: Option<String>,
-    /// Lists every project's images (F-20).
+    /// What the caller's project said to what is shared with it does not matter (`get_all_images`, F-20).
     pub all_projects: bool,
+    /// What the caller may see at all.
+    pub grant: Arc<Grant>,
 }
 
 /// The page to read: at most `limit` rows after `after` (exclusive) in the order of the query.

@@ -16,7 +16,7 @@ use crate::{
 pub async fn show(app: &App, ctx: &Context, id: &str) -> Result<Image> {
     let image = load(app, id).await?;
     authz::check_image(ctx, Action::GetImage, &image)?;
-    protect::visible(ctx, &image)
+    protect::visible(ctx, image)
 }
 
 /// The row, for the gate to look at: nothing of it goes to the caller before the gate has spoken.

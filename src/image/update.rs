@@ -67,7 +67,7 @@ async fn edit(
         // authorize
         let permit = authz::check_image(ctx, Action::ModifyImage, &old)?;
         check_version(&old, expected)?;
-        let new = with_hidden_properties(&old, change(&protect::visible(ctx, &old)?)?, ctx)?;
+        let new = with_hidden_properties(&old, change(&protect::visible(ctx, old.clone())?)?, ctx)?;
         if new.visibility != old.visibility {
             check_visibility(ctx, &new)?;
         }
@@ -78,7 +78,7 @@ async fn edit(
         // protect
         protect::guard_change(ctx, &old, &new)?;
         if new == old {
-            return protect::visible(ctx, &old);
+            return protect::visible(ctx, old);
         }
 
         // quota
@@ -87,7 +87,7 @@ async fn edit(
         // commit
         let events = [notify::image_event("image.update", &new)];
         match app.db.save_image(&permit, &new, &events).await {
-            Ok(saved) => return protect::visible(ctx, &saved),
+            Ok(saved) => return protect::visible(ctx, saved),
             Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
             Err(e) => return Err(e),
         }

@@ -22,17 +22,17 @@ fn sample() -> Image {
 fn what_may_not_be_read_is_not_shown_and_not_probed() {
     let image = sample();
     let member = with_shipped(HIDDEN, &["reader", "member"]);
-    let shown = visible(&member, &image).unwrap();
+    let shown = visible(&member, image.clone()).unwrap();
     assert_eq!(shown.properties.keys().collect::<Vec<_>>(), ["os_distro"]);
     assert!(!may_read(&member, &image, "licence_key").unwrap());
     assert!(may_read(&member, &image, "os_distro").unwrap());
     let auditor = with_shipped(HIDDEN, &["reader", "auditor"]);
-    assert_eq!(visible(&auditor, &image).unwrap(), image);
+    assert_eq!(visible(&auditor, image.clone()).unwrap(), image);
 }
 
 #[test]
 fn as_shipped_everything_is_shown() {
-    assert_eq!(visible(&with_shipped("", &[]), &sample()).unwrap(), sample());
+    assert_eq!(visible(&with_shipped("", &[]), sample()).unwrap(), sample());
 }
 
 #[test]
@@ -84,6 +84,6 @@ fn a_broken_rule_shows_nothing() {
     let broken = r#"@id("broken") forbid (principal, action == Action::"read_property", resource)
         when { resource.image has size && resource.image.size * 9223372036854775807 > 0 };"#;
     let ctx = with_shipped(broken, &["admin"]);
-    assert_eq!(visible(&ctx, &sample()).unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(visible(&ctx, sample()).unwrap_err().kind(), Kind::Unavailable);
     assert_eq!(may_read(&ctx, &sample(), "os_distro").unwrap_err().kind(), Kind::Unavailable);
 }

@@ -1,6 +1,7 @@
 //! What policies decide over HTTP, and how they change while requests run.
 
 mod http;
+mod lists;
 mod matrix;
 mod reload;
 mod shadow;

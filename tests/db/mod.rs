@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 mod images;
 mod ledger;
-mod list;
+pub mod list;
 mod members;
 mod outbox;
 mod schema;

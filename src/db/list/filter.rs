@@ -43,17 +43,7 @@ fn one(filter: &Filter) -> Option<Cond> {
 }
 
 fn text_in(column: TextColumn, values: &[String]) -> Option<Expr> {
-    let column = col(match column {
-        TextColumn::Id => "id",
-        TextColumn::Name => "name",
-        TextColumn::Status => "status",
-        TextColumn::ContainerFormat => "container_format",
-        TextColumn::DiskFormat => "disk_format",
-        TextColumn::Owner => "owner",
-        TextColumn::Checksum => "checksum",
-        TextColumn::OsHashAlgo => "os_hash_algo",
-        TextColumn::OsHashValue => "os_hash_value",
-    });
+    let column = col(self::column(column));
     let values: Vec<&str> = values.iter().filter_map(|v| possible(v)).collect();
     match values.as_slice() {
         [] => None,
@@ -62,12 +52,28 @@ fn text_in(column: TextColumn, values: &[String]) -> Option<Expr> {
     }
 }
 
+/// The column of a text.
+pub(super) fn column(column: TextColumn) -> &'static str {
+    match column {
+        TextColumn::Id => "id",
+        TextColumn::Name => "name",
+        TextColumn::Status => "status",
+        TextColumn::Visibility => "visibility",
+        TextColumn::ContainerFormat => "container_format",
+        TextColumn::DiskFormat => "disk_format",
+        TextColumn::Owner => "owner",
+        TextColumn::Checksum => "checksum",
+        TextColumn::OsHashAlgo => "os_hash_algo",
+        TextColumn::OsHashValue => "os_hash_value",
+    }
+}
+
 /// A text that an image can have: one with a NUL is in no row, and PostgreSQL does not even take it as a parameter.
-fn possible(text: &str) -> Option<&str> {
+pub(super) fn possible(text: &str) -> Option<&str> {
     (!text.contains('\0')).then_some(text)
 }
 
-fn int(column: IntColumn) -> Expr {
+pub(super) fn int(column: IntColumn) -> Expr {
     col(match column {
         IntColumn::Size => "size",
         IntColumn::VirtualSize => "virtual_size",
