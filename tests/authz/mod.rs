@@ -1,9 +1,12 @@
 //! What policies decide over HTTP, and how they change while requests run.
 
+mod docs;
+mod explain;
 mod http;
 mod matrix;
 mod reload;
 mod shadow;
+mod shipped;
 mod stores;
 
 /// Holds a table against `tests/golden/<name>`, which `UPDATE_GOLDEN=1` writes anew.
