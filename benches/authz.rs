@@ -41,7 +41,7 @@ pub fn context(more: &str) -> Context {
         roles: ["member".to_owned(), "reader".to_owned()].into(),
         ..Caller::default()
     };
-    Context { request_id: "req-bench".into(), caller, rules: Arc::new(rules), shadow: None }
+    Context { request_id: "req-bench".into(), caller, rules: Arc::new(rules), shadow: None, journal: Arc::default() }
 }
 
 pub fn image(properties: usize) -> Image {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    config::Config, db::Db, error::Result, identity::Authenticator, jobs, notify::Event, rules::Rulebook, store::Stores,
+    authz::Journal, config::Config, db::Db, error::Result, identity::Authenticator, jobs, notify::Event,
+    rules::Rulebook, store::Stores,
 };
 
 /// One gateway. Holds no state of its own but caches: the truth is in the database and the stores.
@@ -16,6 +17,8 @@ pub struct App {
     pub stores: Stores,
     /// The rules in force, and the way to change them.
     pub rules: Arc<Rulebook>,
+    /// The last refusals, so that they can be explained.
+    pub journal: Arc<Journal>,
     /// How callers prove who they are.
     pub identity: Authenticator,
     /// Name of this gateway: leases say whose they are.
@@ -37,7 +40,7 @@ impl App {
         let identity = Authenticator::from_config(&config.identity)?;
         let node = config.node.clone().unwrap_or_else(|| default_node(&config));
         let boot = uuid::Uuid::new_v4().simple().to_string();
-        Ok(Arc::new(Self { config, db, stores, rules, identity, node, boot }))
+        Ok(Arc::new(Self { config, db, stores, rules, journal: Arc::default(), identity, node, boot }))
     }
 
     /// Writes events that belong to no change of a row (an image was read).

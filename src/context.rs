@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::{authz::Shadow, rules::Ruleset};
+use crate::{
+    authz::{Journal, Shadow},
+    rules::Ruleset,
+};
 
 /// The caller of one request, and the generation of rules that decides it from start to end.
 #[derive(Clone)]
@@ -15,6 +18,8 @@ pub struct Context {
     pub rules: Arc<Ruleset>,
     /// Candidate rules that are asked beside them and change nothing.
     pub shadow: Option<Arc<Shadow>>,
+    /// Where refusals are kept, so that they can be explained.
+    pub journal: Arc<Journal>,
 }
 
 /// A proven identity. The default is nobody: no user, no project, no role.

@@ -137,7 +137,7 @@ pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> R
         }
     }
     if open.is_empty() {
-        return Err(refusal(request, &verdicts, &known(ctx, candidates)?));
+        return Err(named(ctx, request, candidates, refusal(request, &verdicts, &known(ctx, candidates)?)));
     }
     let mut plan = Plan { ranked: Vec::new(), verdicts, decided_by: "client".into(), fallback: None };
     match request.explicit {
@@ -258,6 +258,21 @@ fn refusal(request: &Request<'_>, verdicts: &[Verdict], known: &[&str]) -> Error
     } else {
         // Plug-ins turned all of them down: final for this image.
         Error::conflict(text)
+    }
+}
+
+/// Asks once more by the logged way, so that a refusal by policy carries a decision id that the operator finds.
+fn named(ctx: &Context, request: &Request<'_>, candidates: &[Candidate], refusal: Error) -> Error {
+    if refusal.kind() != Kind::Forbidden {
+        return refusal;
+    }
+    let asked = candidates.iter().filter(|c| request.explicit.is_none_or(|wish| wish == c.facts.id));
+    let ask =
+        |c: &Candidate| authz::check(ctx, Action::PlaceImage, Resource::Store(&c.facts, Some(request.image))).err();
+    let denials: Vec<Error> = asked.filter_map(ask).collect();
+    match denials.first().and_then(Error::decision) {
+        Some(id) => refusal.with_decision(id),
+        None => refusal,
     }
 }
 

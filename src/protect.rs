@@ -73,7 +73,7 @@ fn guard(ctx: &Context, action: Action, image: &Image, names: &[&str]) -> Result
 }
 
 /// Asks once more by the logged way, so that the refusal carries a decision id that the operator finds.
-fn refusal(ctx: &Context, action: Action, image: &Image, name: &str) -> Error {
+pub(crate) fn refusal(ctx: &Context, action: Action, image: &Image, name: &str) -> Error {
     let text = format!("Property '{name}' is protected");
     match authz::check(ctx, action, Resource::Property(image, name)) {
         Err(denial) => match denial.decision() {

@@ -98,6 +98,16 @@ impl IntoResponse for Failure {
     }
 }
 
+/// Gives a 403 that no policy decided an id of its own: `record` keeps the reason and names it.
+pub(super) fn note_refusal(response: &mut Response, record: impl FnOnce(&str) -> String) {
+    if response.status() == StatusCode::FORBIDDEN
+        && let Some(failure) = response.extensions_mut().get_mut::<Failure>()
+        && failure.decision.is_none()
+    {
+        failure.decision = Some(record(&failure.message));
+    }
+}
+
 /// Gives a failed response its body, in the form that the client accepts. Other responses pass unchanged.
 pub(super) fn render(mut response: Response, accept: Form) -> Response {
     let failure = match response.extensions_mut().remove::<Failure>() {
@@ -116,7 +126,10 @@ pub(super) fn render(mut response: Response, accept: Form) -> Response {
     for (name, value) in failure.headers {
         headers.insert(name, value);
     }
-    if let Some(decision) = failure.decision.and_then(|d| HeaderValue::try_from(d).ok()) {
+    // An image that stays hidden must look like one that is not there, so a 404 names no decision: the operator finds
+    // it by the id of the request.
+    let named = failure.decision.filter(|_| failure.status != StatusCode::NOT_FOUND);
+    if let Some(decision) = named.and_then(|d| HeaderValue::try_from(d).ok()) {
         headers.insert(DECISION, decision);
     }
     if failure.status == StatusCode::SERVICE_UNAVAILABLE {

@@ -92,8 +92,10 @@ async fn enter(api: &Api, mut request: Request, next: Next, id: &str) -> Respons
     let rules = api.rules.current();
     let generation = rules.generation;
     let shadow = api.rules.shadow();
-    request.extensions_mut().insert(Asked(Context { request_id: id.to_owned(), caller, rules, shadow }));
+    let ctx = Context { request_id: id.to_owned(), caller, rules, shadow, journal: api.journal.clone() };
+    request.extensions_mut().insert(Asked(ctx.clone()));
     let mut response = next.run(request).await;
+    error::note_refusal(&mut response, |reason| ctx.journal.refused(&ctx, reason));
     response.headers_mut().insert(RULES, generation.into());
     response
 }

@@ -8,6 +8,7 @@ mod conditional;
 mod create;
 mod download;
 mod error;
+mod explain;
 mod extract;
 mod gate;
 mod image_data;

@@ -2,10 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! actions {
     ($($variant:ident $name:literal $doc:literal;)*) => {
         /// An action of the Cedar schema. The names are those of Glance's policy rules where it has one.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "&'static str", try_from = "String")]
         pub enum Action {
             $(#[doc = $doc] $variant,)*
             /// Background work of the service itself; never asked of the policies.
@@ -21,6 +24,16 @@ macro_rules! actions {
                 match self {
                     $(Self::$variant => $name,)*
                     Self::System => "system",
+                }
+            }
+        }
+
+        impl Action {
+            /// What it is, in one sentence.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $doc,)*
+                    Self::System => "Background work of the service itself.",
                 }
             }
         }
@@ -73,11 +86,25 @@ actions! {
     DeleteProperty "delete_property" "Remove a custom property.";
     ChangeOwner "change_owner" "Give an image to another project.";
     ReloadRules "reload_rules" "Load policies and plug-ins anew.";
+    ExplainDecision "explain_decision" "See why an answer was given, and the facts it was given on.";
     GetRules "get_rules" "See what rules are active.";
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl From<Action> for &'static str {
+    fn from(action: Action) -> Self {
+        action.as_str()
+    }
+}
+
+impl TryFrom<String> for Action {
+    type Error = crate::image::UnknownWord;
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cedar_policy::{Authorizer, Context as Facts, Decision, Entities, Entity, EntityUid, Request};
+use cedar_policy::{AuthorizationError, Authorizer, Context as Facts, Decision, Entities, Entity, EntityUid, Request};
 
 use super::{
     Action, Policies, Resource, entities,
@@ -25,11 +25,23 @@ pub(super) fn decide(policies: &Policies, caller: &Caller, action: Action, resou
     if let Some(id) = &slice.unconditional {
         return Ok(Verdict { permitted: true, policies: vec![id.clone()] });
     }
+    let Posed { request, entities } = pose(policies, slice, caller, resource)?;
+    evaluate(slice, &request, &entities)
+}
+
+/// A question in Cedar's terms.
+pub(super) struct Posed {
+    pub(super) request: Request,
+    pub(super) entities: Entities,
+}
+
+/// Puts a question to a slice into Cedar's terms.
+pub(super) fn pose(policies: &Policies, slice: &Slice, caller: &Caller, resource: &Resource<'_>) -> Result<Posed> {
     let (user, mut all) = entities::caller(caller)?;
     let asked = entities::asked(resource)?;
     all.extend(asked.entities);
-    let all = gather(policies, slice, all)?;
-    evaluate(policies, slice, user, asked.uid, asked.facts, &all)
+    let entities = gather(policies, slice, all)?;
+    Ok(Posed { request: request(policies, slice, user, asked.uid, asked.facts)?, entities })
 }
 
 /// Decides an action on many properties of one image, with one set of entities for all of them.
@@ -53,9 +65,12 @@ pub(super) fn decide_properties(
         uids.push(it);
         all.push(entity);
     }
-    let all = gather(policies, slice, all)?;
+    let entities = gather(policies, slice, all)?;
     uids.into_iter()
-        .map(|it| evaluate(policies, slice, user.clone(), it, Facts::empty(), &all).map(|v| v.permitted))
+        .map(|it| {
+            let request = request(policies, slice, user.clone(), it, Facts::empty())?;
+            evaluate(slice, &request, &entities).map(|v| v.permitted)
+        })
         .collect()
 }
 
@@ -68,22 +83,18 @@ pub(super) fn find(policies: &Policies, action: Action, kind: Kind) -> Result<&S
 fn gather(policies: &Policies, slice: &Slice, mut all: Vec<Entity>) -> Result<Entities> {
     all.push(slice.action_entity.clone());
     let schema = cfg!(debug_assertions).then(|| policies.schema());
-    Entities::from_entities(all, schema).map_err(|e| fault(&e))
+    Entities::from_entities(all, schema).map_err(|e| fault(&e, "none"))
 }
 
-fn evaluate(
-    policies: &Policies,
-    slice: &Slice,
-    user: EntityUid,
-    resource: EntityUid,
-    facts: Facts,
-    all: &Entities,
-) -> Result<Verdict> {
+fn request(policies: &Policies, slice: &Slice, user: EntityUid, resource: EntityUid, facts: Facts) -> Result<Request> {
     let schema = cfg!(debug_assertions).then(|| policies.schema());
-    let request = Request::new(user, slice.action.clone(), resource, facts, schema).map_err(|e| fault(&e))?;
-    let response = Authorizer::new().is_authorized(&request, &slice.set, all);
-    if let Some(error) = response.diagnostics().errors().next() {
-        return Err(fault(error));
+    Request::new(user, slice.action.clone(), resource, facts, schema).map_err(|e| fault(&e, "none"))
+}
+
+fn evaluate(slice: &Slice, request: &Request, entities: &Entities) -> Result<Verdict> {
+    let response = Authorizer::new().is_authorized(request, &slice.set, entities);
+    if let Some(AuthorizationError::PolicyEvaluationError(error)) = response.diagnostics().errors().next() {
+        return Err(fault(error, error.policy_id().as_ref()));
     }
     Ok(Verdict {
         permitted: response.decision() == Decision::Allow,
@@ -91,7 +102,16 @@ fn evaluate(
     })
 }
 
-pub(super) fn fault(error: &dyn std::error::Error) -> Error {
+/// Why there is no answer: the cause of a fault, for the alarm.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Broken {
+    /// The policy that cannot be evaluated; `none` when the question itself could not be put.
+    pub(super) policy: String,
+    text: String,
+}
+
+pub(super) fn fault(error: &dyn std::error::Error, policy: &str) -> Error {
     Error::unavailable("The rules of the service cannot be evaluated at the moment.", Duration::from_secs(5))
-        .with_source(error.to_string())
+        .with_source(Broken { policy: policy.to_owned(), text: error.to_string() })
 }

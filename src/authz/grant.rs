@@ -62,8 +62,8 @@ fn condition(policies: &Policies, caller: &Caller) -> Result<Condition> {
     }
     let schema = policies.schema();
     let (user, all) = entities::caller(caller)?;
-    let all = Entities::from_entities(all, None).map_err(|e| decide::fault(&e))?;
-    let known = PartialEntities::from_concrete(all, schema).map_err(|e| decide::fault(&e))?;
+    let all = Entities::from_entities(all, None).map_err(|e| decide::fault(&e, "none"))?;
+    let known = PartialEntities::from_concrete(all, schema).map_err(|e| decide::fault(&e, "none"))?;
     let request = PartialRequest::new(
         PartialEntityUid::from_concrete(user),
         slice.action.clone(),
@@ -71,15 +71,15 @@ fn condition(policies: &Policies, caller: &Caller) -> Result<Condition> {
         Some(Facts::empty()),
         schema,
     )
-    .map_err(|e| decide::fault(&e))?;
-    let response = slice.set.tpe(&request, &known, schema).map_err(|e| decide::fault(&e))?;
+    .map_err(|e| decide::fault(&e, "none"))?;
+    let response = slice.set.tpe(&request, &known, schema).map_err(|e| decide::fault(&e, "none"))?;
     permitted(&response, caller)
 }
 
 /// Some permit holds, and no forbid does.
 fn permitted(response: &TpeResponse<'_>, caller: &Caller) -> Result<Condition> {
     if let Some(id) = response.error_permits().chain(response.error_forbids()).next() {
-        return Err(decide::fault(&Error::internal(format!("policy `{id}` fails for every image"))));
+        return Err(decide::fault(&Error::internal("it fails for every image"), id.as_ref()));
     }
     let always = |some: bool| some.then(|| Condition::constant(true));
     let mut permits: Vec<Condition> = always(response.true_permits().next().is_some()).into_iter().collect();

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     context::Context,
     error::{Error, Kind, Result},
@@ -9,18 +11,28 @@ use crate::{
 };
 
 mod action;
+pub mod cases;
 mod decide;
+pub mod diff;
 mod entities;
+mod explain;
 mod grant;
 mod permit;
 mod policies;
+mod question;
+mod record;
+mod review;
 mod shadow;
 mod source;
 
 pub use action::Action;
+pub use explain::{Answer, Clause, Explanation, Outcome, Ruling, answer, explain};
 pub use grant::grant;
 pub use permit::Permit;
 pub use policies::Policies;
+pub use question::{ImageFacts, Principal, Question};
+pub use record::{Journal, Recorded};
+pub use review::review;
 pub use shadow::{Difference, Report, Shadow};
 
 /// What an action is asked for.
@@ -39,13 +51,16 @@ pub enum Resource<'a> {
 }
 
 /// What policies may know of a store.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StoreFacts {
     /// Store id.
     pub id: String,
     /// `file`, `rbd` …
+    #[serde(default)]
     pub kind: String,
     /// Operator's labels (`region`, `class` …), entity tags in Cedar.
+    #[serde(default)]
     pub labels: std::collections::BTreeMap<String, String>,
 }
 
@@ -56,18 +71,19 @@ pub struct StoreFacts {
 /// (an error would skip a `forbid`, so it never counts as permission).
 pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Permit> {
     let began = Instant::now();
-    let id = uuid::Uuid::now_v7().simple().to_string();
+    let id = decision_id();
     let verdict = decide::decide(&ctx.rules.policies, &ctx.caller, action, &resource).inspect_err(alarm);
     let outcome = match &verdict {
-        Ok(v) if v.permitted => "permit",
-        Ok(_) => "deny",
-        Err(_) => "fault",
+        Ok(v) if v.permitted => Outcome::Permit,
+        Ok(_) => Outcome::Deny,
+        Err(_) => Outcome::Fault,
     };
     let took = began.elapsed();
     if let Some(shadow) = &ctx.shadow {
         shadow.compare(ctx, action, &resource, &verdict);
     }
-    metrics::counter!("fanlight_decisions_total", "action" => action.as_str(), "outcome" => outcome).increment(1);
+    metrics::counter!("fanlight_decisions_total", "action" => action.as_str(), "outcome" => outcome.as_str())
+        .increment(1);
     metrics::histogram!("fanlight_decision_seconds").record(took.as_secs_f64());
     let policies = verdict.as_ref().map(|v| v.policies.as_slice()).unwrap_or_default();
     // Denials are what operators look for; a line per permitted request is for those who ask for it.
@@ -78,20 +94,25 @@ pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Pe
                 decision = %id,
                 action = action.as_str(),
                 resource = %resource,
-                outcome,
+                outcome = outcome.as_str(),
                 ?policies,
                 generation = ctx.rules.generation,
                 user = %ctx.caller.user_id,
                 project = ctx.project().unwrap_or_default(),
+                roles = ?ctx.caller.roles,
+                service_roles = ?ctx.caller.service_roles,
                 latency_us = took.as_micros(),
                 request_id = %ctx.request_id,
             )
         };
     }
     match outcome {
-        "permit" => log!(debug),
-        "deny" => log!(info),
-        _ => log!(error),
+        Outcome::Permit => log!(debug),
+        Outcome::Deny => log!(info),
+        Outcome::Fault => log!(error),
+    }
+    if outcome != Outcome::Permit {
+        ctx.journal.decided(ctx, &id, (action, &resource), outcome, policies);
     }
     match verdict {
         Ok(v) if v.permitted => Ok(Permit::new(action, resource.image(), id)),
@@ -100,6 +121,11 @@ pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Pe
         }
         Err(fault) => Err(fault.with_decision(id)),
     }
+}
+
+/// An id that was never used; ids sort by time.
+fn decision_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
 }
 
 /// As [`check`] on an image that was loaded by id: a denial is `NotFound` unless the caller may `get_image`.
@@ -147,10 +173,13 @@ pub fn allows_properties(ctx: &Context, action: Action, image: &Image, names: &[
     permitted
 }
 
-/// The rules in force could not be evaluated: no caller's fault, and the operator must know.
+/// The rules in force could not be evaluated: no caller's fault, and the operator must know. Until the policy is mended,
+/// whatever it looks at is refused to everybody.
 fn alarm(error: &Error) {
-    tracing::error!(target: "fanlight::decision", ?error, "the policies could not be evaluated");
-    metrics::counter!("fanlight_decision_faults_total").increment(1);
+    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<decide::Broken>());
+    let policy = cause.map_or("none", |broken| broken.policy.as_str()).to_owned();
+    tracing::error!(target: "fanlight::decision", policy, ?error, "the policies could not be evaluated");
+    metrics::counter!("fanlight_decision_faults_total", "policy" => policy).increment(1);
 }
 
 impl Resource<'_> {

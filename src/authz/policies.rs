@@ -4,10 +4,15 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use cedar_policy::{
-    ActionConstraint, Effect, Entities, Entity, EntityTypeName, EntityUid, PolicySet, ResourceConstraint, Schema,
+    ActionConstraint, Effect, Entities, Entity, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
+    ResourceConstraint, Schema,
 };
 
-use super::{Action, entities, grant::Grants, source};
+use super::{
+    Action, entities,
+    grant::Grants,
+    source::{self, Place, Places},
+};
 use crate::rules::Fault;
 
 const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");
@@ -25,6 +30,8 @@ pub struct Policies {
     schema: Schema,
     ids: Vec<String>,
     pub(super) grants: Grants,
+    set: PolicySet,
+    places: Places,
 }
 
 /// Types of resources.
@@ -59,6 +66,8 @@ pub(super) struct Slice {
     pub(super) action_entity: Entity,
     /// The permit that needs no evaluation, when nothing forbids.
     pub(super) unconditional: Option<String>,
+    /// Policies that apply to every request, the permit above among them.
+    pub(super) absolute: Vec<PolicyId>,
 }
 
 impl Policies {
@@ -69,7 +78,7 @@ impl Policies {
     pub fn load(files: &[(String, Vec<u8>)]) -> Result<Self, Vec<Fault>> {
         let broken = |text: String| vec![Fault::new("schema.cedarschema", None, text)];
         let (schema, actions) = VOCABULARY.as_ref().map_err(|e| broken(e.clone()))?;
-        let set = source::parse(files, schema)?;
+        let (set, places) = source::parse(files, schema)?;
         let mut slices = HashMap::new();
         for action in Action::ALL {
             let uid = entities::uid("Action", action.as_str()).map_err(|e| broken(e.to_string()))?;
@@ -84,7 +93,7 @@ impl Policies {
         }
         let mut ids: Vec<String> = set.policies().map(|p| p.id().to_string()).collect();
         ids.sort();
-        Ok(Self { slices, schema: schema.clone(), ids, grants: Grants::default() })
+        Ok(Self { slices, schema: schema.clone(), ids, grants: Grants::default(), set, places })
     }
 
     /// The policies that this binary ships, as file name and content.
@@ -103,6 +112,26 @@ impl Policies {
         .into()
     }
 
+    /// Whether `action` is asked of images themselves.
+    #[must_use]
+    pub fn asked_of_images(&self, action: Action) -> bool {
+        self.slices.contains_key(&(action, Kind::Image))
+    }
+
+    /// The tests of the shipped policies, as file name and content.
+    #[must_use]
+    pub fn shipped_cases() -> Vec<(String, Vec<u8>)> {
+        [("tests/shipped.toml", include_str!("../../policies/tests/shipped.toml"))]
+            .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
+            .into()
+    }
+
+    /// What a first start writes: the shipped policies and their tests.
+    #[must_use]
+    pub fn seeds() -> Vec<(String, Vec<u8>)> {
+        [Self::shipped(), Self::shipped_cases()].concat()
+    }
+
     /// The ids of all policies, sorted.
     #[must_use]
     pub fn ids(&self) -> &[String] {
@@ -113,6 +142,21 @@ impl Policies {
         self.slices.get(&(action, kind))
     }
 
+    /// Every slice, in a fixed order.
+    pub(super) fn slices(&self) -> impl Iterator<Item = (Action, Kind, &Slice)> {
+        let all = Action::ALL.iter().flat_map(|action| Kind::ALL.map(|kind| (*action, kind)));
+        all.filter_map(|(action, kind)| Some((action, kind, self.slice(action, kind)?)))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Policy> {
+        self.set.policies()
+    }
+
+    /// Where a policy is written.
+    pub(super) fn place(&self, policy: &Policy) -> Option<&Place> {
+        self.places.get(policy.id())
+    }
+
     pub(super) fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -121,6 +165,7 @@ impl Policies {
 fn slice(all: &PolicySet, action: &EntityUid, kind: Kind, actions: &Entities) -> Option<Slice> {
     let mut set = PolicySet::new();
     let mut unconditional = None;
+    let mut absolute = Vec::new();
     let mut forbidden = false;
     for policy in all.policies() {
         let acts = match policy.action_constraint() {
@@ -146,6 +191,7 @@ fn slice(all: &PolicySet, action: &EntityUid, kind: Kind, actions: &Entities) ->
         );
         if every && anybody && !policy.has_non_scope_constraint() {
             unconditional = Some(policy.id().to_string());
+            absolute.push(policy.id().clone());
         }
         set.add(policy.clone()).ok()?;
     }
@@ -154,6 +200,7 @@ fn slice(all: &PolicySet, action: &EntityUid, kind: Kind, actions: &Entities) ->
         action: action.clone(),
         action_entity: actions.get(action)?.clone(),
         unconditional: unconditional.filter(|_| !forbidden),
+        absolute,
     })
 }
 

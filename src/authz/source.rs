@@ -7,15 +7,25 @@ use miette::Diagnostic;
 
 use crate::rules::Fault;
 
-/// A policy and where it is written.
+/// Where a policy is written: file, line, and the whole text of the file.
 struct Origin<'a> {
     file: &'a str,
     text: &'a str,
     line: usize,
 }
 
+/// Where a policy is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) file: String,
+    pub(super) line: usize,
+}
+
+/// Places by policy id.
+pub(super) type Places = HashMap<PolicyId, Place>;
+
 /// Parses and validates all files together: an `@id` is unique among all of them.
-pub(super) fn parse(files: &[(String, Vec<u8>)], schema: &Schema) -> Result<PolicySet, Vec<Fault>> {
+pub(super) fn parse(files: &[(String, Vec<u8>)], schema: &Schema) -> Result<(PolicySet, Places), Vec<Fault>> {
     let mut faults = Vec::new();
     let mut origins: HashMap<PolicyId, Origin<'_>> = HashMap::new();
     let mut all = PolicySet::new();
@@ -42,7 +52,8 @@ pub(super) fn parse(files: &[(String, Vec<u8>)], schema: &Schema) -> Result<Poli
         });
     }
     if faults.is_empty() {
-        Ok(all)
+        let place = |o: Origin<'_>| Place { file: o.file.to_owned(), line: o.line };
+        Ok((all, origins.into_iter().map(|(id, o)| (id, place(o))).collect()))
     } else {
         faults.sort();
         Err(faults)

@@ -39,7 +39,7 @@ pub(crate) fn context(policies: &[(String, Vec<u8>)], roles: &[&str]) -> Context
         roles: roles.iter().map(|r| (*r).to_owned()).collect(),
         ..Caller::default()
     };
-    Context { request_id: "req-test".into(), caller, rules: Arc::new(rules), shadow: None }
+    Context { request_id: "req-test".into(), caller, rules: Arc::new(rules), shadow: None, journal: Arc::default() }
 }
 
 /// The shipped policies, and one more file.
@@ -97,6 +97,45 @@ fn the_schema_knows_exactly_the_actions_of_the_code() {
     let code: BTreeSet<String> = Action::ALL.iter().map(|a| a.as_str().to_owned()).collect();
     assert_eq!(schema.difference(&groups).cloned().collect::<BTreeSet<_>>(), code);
     assert!(groups.is_subset(&schema));
+}
+
+#[test]
+fn a_policy_that_errors_is_an_alarm_with_its_id() {
+    let text = "@id(\"sum\") forbid (principal, action == Action::\"get_image\", resource) \
+                when { resource has size && resource.size * 4 > 9 };";
+    let ctx = with_shipped(text, &["reader"]);
+    let huge = Image { size: Some(u64::MAX >> 1), ..image(Some("blue"), Visibility::Private) };
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let log = Log::default();
+    let written = log.clone();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || written.clone()).finish();
+    let fault = metrics::with_local_recorder(&recorder, || {
+        tracing::subscriber::with_default(subscriber, || {
+            check(&ctx, Action::GetImage, Resource::Image(&huge)).unwrap_err()
+        })
+    });
+    assert_eq!(fault.kind(), Kind::Unavailable, "the forbid is not skipped");
+    let metrics = recorder.handle().render();
+    assert!(metrics.contains("fanlight_decision_faults_total{policy=\"sum\"} 1"), "{metrics}");
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.lines().any(|l| l.contains("ERROR") && l.contains("\"policy\":\"sum\"")), "{log}");
+    let kept = ctx.journal.find(fault.decision().unwrap());
+    let why = explain(&ctx.rules.policies, kept[0].question.as_ref().unwrap()).unwrap();
+    assert!(why.reason.starts_with("`sum` (more.cedar:1) cannot be evaluated"), "{}", why.reason);
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

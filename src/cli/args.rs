@@ -69,10 +69,11 @@ pub enum Command {
                                         --property class=ssd"
     )]
     Placement(Placement),
-    /// Try, activate and take back policies of the running gateway
+    /// Check, test, explain and compare policies; try, activate and take them back
     #[command(
         subcommand,
-        after_help = "Examples:\n  fanlight policy shadow start ./next\n  fanlight policy shadow status\n  \
+        after_help = "Examples:\n  fanlight policy check policies\n  fanlight policy test policies\n  \
+                                        fanlight policy explain --decision ID\n  fanlight policy shadow start ./next\n  \
                                         fanlight policy activate\n  fanlight policy rollback"
     )]
     Policy(super::Policy),
@@ -175,7 +176,7 @@ pub enum Rules {
     Reload(Check),
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
     if key.is_empty() { Err("the key is empty".into()) } else { Ok((key.to_owned(), value.to_owned())) }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use crate::{
@@ -27,23 +27,41 @@ pub(super) async fn ask(
     path: &str,
     body: Option<Value>,
 ) -> Result<(StatusCode, Value), Exit> {
+    ask_as(args, |_| Ok(HeaderMap::new()), method, path, body).await
+}
+
+/// As [`ask`], with the headers that prove to this gateway who asks.
+///
+/// # Errors
+/// As [`ask`], or when there is nothing to prove it with.
+pub(super) async fn ask_as(
+    args: &ConfigArgs,
+    credentials: impl FnOnce(&Config) -> Result<HeaderMap, String>,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<(StatusCode, Value), Exit> {
     let config = Config::load(args.config.as_deref(), process_env).map_err(|faults| {
         complain(&faults.to_string());
         Exit::Configuration
     })?;
     let url = format!("http://{}{path}", config.admin_listen);
-    call(method, &url, body).await.map_err(|problem| {
+    let headers = credentials(&config).map_err(|problem| {
+        complain(&problem);
+        Exit::Failed
+    })?;
+    call(method, &url, headers, body).await.map_err(|problem| {
         complain(&format!("no gateway answers at {url}: {problem:?}\n    help: start one with `fanlight serve`"));
         Exit::Unreachable
     })
 }
 
-async fn call(method: Method, url: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {
+async fn call(method: Method, url: &str, headers: HeaderMap, body: Option<Value>) -> Result<(StatusCode, Value)> {
     crate::telemetry::install_crypto();
     let text = |e: reqwest::Error| Error::internal(e.without_url());
     // The admin listener is this machine's own: no proxy stands between.
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(text)?;
-    let mut request = client.request(method, url);
+    let mut request = client.request(method, url).headers(headers);
     if let Some(body) = &body {
         request = request.json(body);
     }

@@ -18,7 +18,7 @@ pub use self::{
 };
 pub use check::run as check;
 pub use dispatch::main;
-pub use policy::{Policy, run as policy};
+pub use policy::{Policy, run as policy, standard_form};
 pub use rules::run as rules;
 
 /// How a command ended; documented in `fanlight --help`.
@@ -28,6 +28,8 @@ pub enum Exit {
     Done = 0,
     /// It ran and failed, or found something wrong.
     Failed = 1,
+    /// It could not be done with what was given.
+    Usage = 2,
     /// The configuration has faults.
     Configuration = 3,
     /// The running gateway cannot be reached.

@@ -30,7 +30,13 @@ pub async fn run(command: &Placement) -> Result<Exit> {
     };
     let rules = Rulebook::open(&config.rules, &config.data_dir)?;
     let stores = Stores::open(&config.stores).await?;
-    let ctx = Context { request_id: "req-explain".into(), caller: caller(args), rules: rules.current(), shadow: None };
+    let ctx = Context {
+        request_id: "req-explain".into(),
+        caller: caller(args),
+        rules: rules.current(),
+        shadow: None,
+        journal: std::sync::Arc::default(),
+    };
     let new = NewImage { properties: args.properties.iter().cloned().collect(), ..NewImage::default() };
     let image = new.into_image(ctx.project(), Timestamp::now());
     let request = Request { image: &image, size: args.size, explicit: args.store.as_deref() };

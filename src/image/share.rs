@@ -34,10 +34,10 @@ pub async fn member(app: &App, ctx: &Context, id: &str, project: &str) -> Result
     let image = show::load(app, id).await?;
     authz::check_image(ctx, Action::GetImage, &image)?;
     let member = find(&image, project)?;
-    if authz::allows(ctx, Action::GetMember, Resource::Member(&image, member))? {
-        Ok(member.clone())
-    } else {
-        Err(unknown(&image, project))
+    match authz::check(ctx, Action::GetMember, Resource::Member(&image, member)) {
+        Ok(_) => Ok(member.clone()),
+        Err(denial) if denial.kind() == Kind::Forbidden => Err(unknown(&image, project)),
+        Err(fault) => Err(fault),
     }
 }
 

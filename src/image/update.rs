@@ -100,7 +100,7 @@ fn with_hidden_properties(old: &Image, mut new: Image, ctx: &Context) -> Result<
     for (name, value) in &old.properties {
         if !protect::may_read(ctx, old, name)? {
             if new.properties.contains_key(name) {
-                return Err(Error::forbidden(format!("Property '{name}' is protected")));
+                return Err(protect::refusal(ctx, Action::ReadProperty, old, name));
             }
             new.properties.insert(name.clone(), value.clone());
         }

@@ -94,7 +94,7 @@ mod plans {
             roles: ["member", "reader"].map(str::to_owned).into(),
             ..Caller::default()
         };
-        Context { request_id: "req-1".into(), caller, rules: Arc::new(rules), shadow: None }
+        Context { request_id: "req-1".into(), caller, rules: Arc::new(rules), shadow: None, journal: Arc::default() }
     }
 
     /// The shipped files, with time.

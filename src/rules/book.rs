@@ -101,7 +101,7 @@ impl Rulebook {
     pub fn open(cfg: &config::Rules, data_dir: &Path) -> Result<Arc<Self>> {
         let folders = Folders::of(cfg, data_dir);
         for (configured, folder, shipped) in [
-            (&cfg.policies, &folders.policies, Policies::shipped()),
+            (&cfg.policies, &folders.policies, Policies::seeds()),
             (&cfg.plugins, &folders.plugins, Plugins::shipped()),
         ] {
             if configured.is_none() {

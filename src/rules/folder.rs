@@ -104,6 +104,14 @@ fn has_ending(name: &str, endings: &[&str]) -> bool {
     Path::new(name).extension().is_some_and(|e| endings.iter().any(|x| e == *x))
 }
 
+/// The files of `folder` with one of these endings, as (name, content), sorted by name.
+///
+/// # Errors
+/// When the folder cannot be read, or holds more than policies can be.
+pub fn read_files(folder: &Path, endings: &[&str]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    read(folder, endings, MAX_POLICY)
+}
+
 /// Names with a leading dot are passed over: editors and Kubernetes keep half-made things under them.
 fn read(folder: &Path, endings: &[&str], max: u64) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let at = |path: &Path, text: String| Fault::new(path.display().to_string(), None, text);
@@ -144,7 +152,9 @@ pub(super) fn seed(folder: &Path, files: &[(String, Vec<u8>)]) -> std::io::Resul
     let fresh = PathBuf::from(name);
     fs::create_dir_all(&fresh)?;
     for (name, bytes) in files {
-        fs::write(fresh.join(name), bytes)?;
+        let path = fresh.join(name);
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(path, bytes)?;
     }
     fs::rename(fresh, folder)
 }

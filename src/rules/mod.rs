@@ -19,6 +19,7 @@ mod watch;
 
 pub use book::{Outcome, Rulebook, Status};
 pub use candidate::CandidateStatus;
+pub use folder::read_files;
 
 /// One generation of rules. A request takes it at its start and keeps it to its end.
 pub struct Ruleset {

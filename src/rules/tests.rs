@@ -78,7 +78,13 @@ pub(super) fn may(book: &Rulebook, action: Action) -> bool {
 
 fn context(book: &Rulebook) -> Context {
     let caller = Caller { roles: ["reader".to_owned()].into(), ..Caller::default() };
-    Context { request_id: "req-test".into(), caller, rules: book.current(), shadow: book.shadow() }
+    Context {
+        request_id: "req-test".into(),
+        caller,
+        rules: book.current(),
+        shadow: book.shadow(),
+        journal: Arc::default(),
+    }
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ fn context(policies: Policies, project: Option<&str>, member: bool) -> Context {
         roles: member.then(|| "member".to_owned()).into_iter().collect(),
         ..Caller::default()
     };
-    Context { request_id: "req-test".into(), caller, rules: Arc::new(rules), shadow: None }
+    Context { request_id: "req-test".into(), caller, rules: Arc::new(rules), shadow: None, journal: Arc::default() }
 }
 
 /// The rule of the default list, said once more: what is permitted, but not others' community images nor what others

@@ -152,6 +152,7 @@ fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
         | Action::StoresInfoDetail
         | Action::ManageImageCache
         | Action::ReloadRules
+        | Action::ExplainDecision
         | Action::GetRules => ask("service", &|ctx| cell(authz::check(ctx, action, Resource::Service))),
         _ => {
             for (state, image) in images {
@@ -178,6 +179,7 @@ fn table() -> String {
             caller: caller.clone(),
             rules: rules.clone(),
             shadow: None,
+            journal: Arc::default(),
         })
         .collect();
     let images = images();

@@ -1,10 +1,13 @@
 //! What policies decide over HTTP, and how they change while requests run.
 
+mod docs;
+mod explain;
 mod http;
 mod lists;
 mod matrix;
 mod reload;
 mod shadow;
+mod shipped;
 mod stores;
 
 /// Holds a table against `tests/golden/<name>`, which `UPDATE_GOLDEN=1` writes anew.

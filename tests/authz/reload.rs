@@ -137,8 +137,9 @@ const DAMAGES: [Damage; 5] = [
     (
         "every file deleted",
         |policies| {
-            for entry in fs::read_dir(policies).unwrap() {
-                fs::remove_file(entry.unwrap().path()).unwrap();
+            for path in fs::read_dir(policies).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+            {
+                fs::remove_file(path).unwrap();
             }
         },
         "*.cedar",

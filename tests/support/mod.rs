@@ -90,17 +90,55 @@ impl TestApp {
         }
         let mut request = request.body(body.into()).unwrap();
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000))));
-        Reply::of(self.router.clone(), request).await
+        let reply = Reply::of(self.router.clone(), request).await;
+        self.assert_explained(&reply).await;
+        reply
     }
 
     /// Asks the operator's listener.
     pub async fn admin(&self, method: &str, path: &str, json: Option<Value>) -> Reply {
-        let request = Request::builder().method(method).uri(path);
+        self.admin_as("", method, path, json).await
+    }
+
+    /// Asks the operator's listener with a token.
+    pub async fn admin_as(&self, token: &str, method: &str, path: &str, json: Option<Value>) -> Reply {
+        let request = Request::builder().method(method).uri(path).header("x-auth-token", token);
         let request = match json {
             Some(json) => request.header("content-type", "application/json").body(json.to_string().into()),
             None => request.body(Body::empty()),
         };
-        Reply::of(self.admin.clone(), request.unwrap()).await
+        let mut request = request.unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000))));
+        Reply::of(self.admin.clone(), request).await
+    }
+
+    /// Every 403 names a decision, and every image that is hidden is found by the id of the request; an administrator
+    /// learns the reason for either.
+    async fn assert_explained(&self, reply: &Reply) {
+        let id = match reply.status {
+            StatusCode::FORBIDDEN => reply.header("x-fanlight-decision"),
+            StatusCode::NOT_FOUND if self.is_hidden(reply).await => reply.header("x-openstack-request-id"),
+            _ => return,
+        };
+        assert!(!id.is_empty(), "a refusal without an id: {}", reply.text());
+        let explained = self.admin_as(ADMIN, "GET", &format!("/decisions/{id}"), None).await;
+        assert_eq!(explained.status, StatusCode::OK, "{id}: {}", explained.text());
+        for one in explained.json().as_array().unwrap() {
+            let reason = one["reason"].as_str().unwrap();
+            let names = ["`", "by no policy"].iter().any(|part| reason.contains(part));
+            assert!(names && !reason.contains("permitted by"), "{id}: {reason}");
+        }
+    }
+
+    /// Whether the image that is said not to be there is there.
+    async fn is_hidden(&self, reply: &Reply) -> bool {
+        assert_eq!(reply.header("x-fanlight-decision"), "", "the header would tell a hidden image from none");
+        let text = reply.text();
+        let id = text.split("No image found with ID ").nth(1).and_then(|rest| rest.get(..36));
+        match id {
+            Some(id) => self.app.db.image(id).await.is_ok_and(|image| image.is_some()),
+            None => false,
+        }
     }
 
     pub async fn get(&self, path: &str, token: &str) -> Reply {
