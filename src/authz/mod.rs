@@ -36,6 +36,19 @@ pub enum Resource<'a> {
     Property(&'a Image, &'a str),
     /// A store, for an image if one is at hand.
     Store(&'a StoreFacts, Option<&'a Image>),
+    /// A namespace of metadata definitions, and what lies in it.
+    Namespace(&'a NamespaceFacts),
+}
+
+/// What policies may know of a namespace of metadata definitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Its name.
+    pub name: String,
+    /// The project that it belongs to.
+    pub owner: Option<String>,
+    /// `public` or `private`.
+    pub visibility: String,
 }
 
 /// What policies may know of a store.
@@ -156,7 +169,7 @@ fn alarm(error: &Error) {
 impl Resource<'_> {
     fn image(&self) -> Option<&str> {
         match self {
-            Self::Service => None,
+            Self::Service | Self::Namespace(_) => None,
             Self::Image(image) | Self::Member(image, _) | Self::Property(image, _) => Some(&image.id),
             Self::Store(_, image) => image.map(|i| i.id.as_str()),
         }
@@ -171,6 +184,7 @@ impl std::fmt::Display for Resource<'_> {
             Self::Member(image, member) => write!(f, "image/{}/member/{}", image.id, member.member),
             Self::Property(image, name) => write!(f, "image/{}/property/{name}", image.id),
             Self::Store(store, _) => write!(f, "store/{}", store.id),
+            Self::Namespace(namespace) => write!(f, "namespace/{}", namespace.name),
         }
     }
 }
