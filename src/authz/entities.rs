@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::LazyLock};
 
 use cedar_policy::{Context as Facts, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Value};
 
-use super::{Resource, policies::Kind};
+use super::{NamespaceFacts, Resource, policies::Kind};
 use crate::{
     context::Caller,
     error::{Error, Result},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Type names, parsed once.
 static TYPES: LazyLock<Vec<(&'static str, EntityTypeName)>> = LazyLock::new(|| {
-    ["Action", "User", "Project", "Domain", "Image", "Member", "Property", "Store", "Service"]
+    ["Action", "User", "Project", "Domain", "Image", "Member", "Property", "Store", "Service", "MetadefNamespace"]
         .into_iter()
         .filter_map(|name| EntityTypeName::from_str(name).ok().map(|parsed| (name, parsed)))
         .collect()
@@ -64,6 +64,7 @@ pub(super) fn kind(resource: &Resource<'_>) -> Kind {
         Resource::Member(..) => Kind::Member,
         Resource::Property(..) => Kind::Property,
         Resource::Store(..) => Kind::Store,
+        Resource::Namespace(_) => Kind::MetadefNamespace,
     }
 }
 
@@ -103,6 +104,10 @@ pub(super) fn asked(resource: &Resource<'_>) -> Result<Asked> {
             entities.push(Entity::new_with_tags(it.clone(), attrs, [], labels).map_err(Error::internal)?);
             (it, entities)
         }
+        Resource::Namespace(facts) => {
+            let (namespace, it) = namespace(facts)?;
+            (namespace, vec![it])
+        }
     };
     Ok(Asked { uid, entities, facts })
 }
@@ -139,6 +144,16 @@ pub(super) fn image(image: &Image) -> Result<(EntityUid, Entity)> {
     }
     let properties = image.properties.iter().map(|(k, v)| (k.clone(), text(v)));
     let entity = Entity::new_with_tags(it.clone(), attrs, [], properties).map_err(Error::internal)?;
+    Ok((it, entity))
+}
+
+fn namespace(facts: &NamespaceFacts) -> Result<(EntityUid, Entity)> {
+    let it = uid("MetadefNamespace", &facts.name)?;
+    let mut attrs = vec![("visibility".to_owned(), Value::new_string(facts.visibility.clone()))];
+    if let Some(owner) = facts.owner.as_deref().filter(|o| !o.is_empty()) {
+        attrs.push(("owner".to_owned(), Value::new_entity_uid(uid("Project", owner)?)));
+    }
+    let entity = Entity::new_with_tags(it.clone(), attrs, [], []).map_err(Error::internal)?;
     Ok((it, entity))
 }
 

@@ -48,6 +48,21 @@ pub enum Resource<'a> {
     Property(&'a Image, &'a str),
     /// A store, for an image if one is at hand.
     Store(&'a StoreFacts, Option<&'a Image>),
+    /// A namespace of metadata definitions, and what lies in it.
+    Namespace(&'a NamespaceFacts),
+}
+
+/// What policies may know of a namespace of metadata definitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamespaceFacts {
+    /// Its name.
+    pub name: String,
+    /// The project that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// `public` or `private`.
+    pub visibility: String,
 }
 
 /// What policies may know of a store.
@@ -185,7 +200,7 @@ fn alarm(error: &Error) {
 impl Resource<'_> {
     fn image(&self) -> Option<&str> {
         match self {
-            Self::Service => None,
+            Self::Service | Self::Namespace(_) => None,
             Self::Image(image) | Self::Member(image, _) | Self::Property(image, _) => Some(&image.id),
             Self::Store(_, image) => image.map(|i| i.id.as_str()),
         }
@@ -200,6 +215,7 @@ impl std::fmt::Display for Resource<'_> {
             Self::Member(image, member) => write!(f, "image/{}/member/{}", image.id, member.member),
             Self::Property(image, name) => write!(f, "image/{}/property/{name}", image.id),
             Self::Store(store, _) => write!(f, "store/{}", store.id),
+            Self::Namespace(namespace) => write!(f, "namespace/{}", namespace.name),
         }
     }
 }

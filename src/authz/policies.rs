@@ -42,10 +42,12 @@ pub(super) enum Kind {
     Member,
     Property,
     Store,
+    MetadefNamespace,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Service, Self::Image, Self::Member, Self::Property, Self::Store];
+    const ALL: [Self; 6] =
+        [Self::Service, Self::Image, Self::Member, Self::Property, Self::Store, Self::MetadefNamespace];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -54,6 +56,7 @@ impl Kind {
             Self::Member => "Member",
             Self::Property => "Property",
             Self::Store => "Store",
+            Self::MetadefNamespace => "MetadefNamespace",
         }
     }
 }
@@ -104,9 +107,11 @@ impl Policies {
             ("images.cedar", include_str!("../../policies/images.cedar")),
             ("locations.cedar", include_str!("../../policies/locations.cedar")),
             ("members.cedar", include_str!("../../policies/members.cedar")),
+            ("metadefs.cedar", include_str!("../../policies/metadefs.cedar")),
             ("properties.cedar", include_str!("../../policies/properties.cedar")),
             ("schema.cedarschema", SCHEMA),
             ("stores.cedar", include_str!("../../policies/stores.cedar")),
+            ("tasks.cedar", include_str!("../../policies/tasks.cedar")),
         ]
         .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
         .into()

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Resource, StoreFacts};
+use super::{Action, NamespaceFacts, Resource, StoreFacts};
 use crate::{
     context::Caller,
     error::{Error, Result},
     image::{Image, Member, MemberStatus, Status, Visibility},
 };
 
-/// Who asks for what on which resource. Without image and store, the resource is the service.
+/// Who asks for what on which resource. Without image, store and namespace, the resource is the service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
@@ -34,6 +34,9 @@ pub struct Question {
     /// The store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreFacts>,
+    /// The namespace of metadata definitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<NamespaceFacts>,
 }
 
 /// What policies know of a caller. The default is nobody.
@@ -110,7 +113,15 @@ impl Question {
     /// Nobody asks for `action` on the service; to be filled in.
     #[must_use]
     pub fn new(action: Action) -> Self {
-        Self { principal: Principal::default(), action, image: None, member: None, property: None, store: None }
+        Self {
+            principal: Principal::default(),
+            action,
+            image: None,
+            member: None,
+            property: None,
+            store: None,
+            namespace: None,
+        }
     }
 
     /// What is asked here, as data.
@@ -132,6 +143,7 @@ impl Question {
                 question.image = image.map(Into::into);
                 question.store = Some((*store).clone());
             }
+            Resource::Namespace(namespace) => question.namespace = Some((*namespace).clone()),
         }
         question
     }
@@ -169,9 +181,9 @@ impl Question {
     /// `Invalid` when the parts do not make a resource.
     pub(super) fn hold(&self) -> Result<Held<'_>> {
         let image = self.image.as_ref().map(Image::from);
-        let parts = [self.member.is_some(), self.property.is_some(), self.store.is_some()];
+        let parts = [self.member.is_some(), self.property.is_some(), self.store.is_some(), self.namespace.is_some()];
         if parts.iter().filter(|there| **there).count() > 1 {
-            return Err(Error::invalid("name only one of `member`, `property` and `store`"));
+            return Err(Error::invalid("name only one of `member`, `property`, `store` and `namespace`"));
         }
         if image.is_none() && (self.member.is_some() || self.property.is_some()) {
             return Err(Error::invalid("a member or a property needs the `image` it belongs to"));
@@ -188,6 +200,9 @@ impl Question {
 
 impl Held<'_> {
     pub(super) fn resource(&self) -> Resource<'_> {
+        if let Some(namespace) = &self.question.namespace {
+            return Resource::Namespace(namespace);
+        }
         match (&self.image, &self.member, &self.question.property, &self.question.store) {
             (image, _, _, Some(store)) => Resource::Store(store, image.as_ref()),
             (Some(image), Some(member), ..) => Resource::Member(image, member),

@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc};
 
 use fanlight::{
     Kind,
-    authz::{self, Action, Policies, Resource, StoreFacts},
+    authz::{self, Action, NamespaceFacts, Policies, Resource, StoreFacts},
     context::{Caller, Context},
     image::{Image, Member, MemberStatus, Status, Visibility},
     rules::Ruleset,
@@ -153,7 +153,31 @@ fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
         | Action::ManageImageCache
         | Action::ReloadRules
         | Action::ExplainDecision
-        | Action::GetRules => ask("service", &|ctx| cell(authz::check(ctx, action, Resource::Service))),
+        | Action::GetRules
+        | Action::GetMetadefNamespaces
+        | Action::ListMetadefResourceTypes
+        | Action::GetTask
+        | Action::GetTasks
+        | Action::AddTask
+        | Action::ModifyTask
+        | Action::TasksApiAccess
+        | Action::CacheImage
+        | Action::CacheList
+        | Action::CacheDelete
+        | Action::CacheClean
+        | Action::CachePrune
+        | Action::ListCachedNodes => ask("service", &|ctx| cell(authz::check(ctx, action, Resource::Service))),
+        _ if action.as_str().contains("_metadef_") => {
+            for (owner, visibility) in [(Some("blue"), "private"), (Some("blue"), "public"), (None, "private")] {
+                let facts = NamespaceFacts {
+                    name: "n1".into(),
+                    owner: owner.map(str::to_owned),
+                    visibility: visibility.into(),
+                };
+                let name = format!("{} namespace, {visibility}", owner.unwrap_or("ownerless"));
+                ask(&name, &|ctx| cell(authz::check(ctx, action, Resource::Namespace(&facts))));
+            }
+        }
         _ => {
             for (state, image) in images {
                 ask(state, &|ctx| cell(authz::check_image(ctx, action, image)));
