@@ -15,6 +15,7 @@ pub mod error;
 pub mod format;
 pub mod identity;
 pub mod image;
+pub mod import;
 pub mod jobs;
 pub mod notify;
 pub mod placement;

@@ -160,6 +160,6 @@ impl Live {
             None => None,
         };
         let Self { principal, action, member, property, .. } = self;
-        Ok(Question { principal, action, image, member, property, store })
+        Ok(Question { principal, image, member, property, store, ..Question::new(action) })
     }
 }

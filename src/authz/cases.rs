@@ -15,7 +15,7 @@ use serde::{
 };
 use toml::Spanned;
 
-use super::{Answer, ImageFacts, Outcome, Policies, Principal, Question, StoreFacts, answer};
+use super::{Answer, ImageFacts, NamespaceFacts, Outcome, Policies, Principal, Question, StoreFacts, answer};
 use crate::{error::Result, rules::Fault};
 
 /// Questions of all files together at most.
@@ -156,6 +156,8 @@ struct Entry {
     property: Option<String>,
     #[serde(default)]
     store: Choice<StoreFacts>,
+    #[serde(default)]
+    namespace: Option<NamespaceFacts>,
     decision: Outcome,
     policies: Option<BTreeSet<String>>,
 }
@@ -209,6 +211,7 @@ impl File {
                             member: entry.member.clone(),
                             property: entry.property.clone(),
                             store: store.clone(),
+                            namespace: entry.namespace.clone(),
                         };
                         let title = entry.name.clone().unwrap_or_else(|| "case".into());
                         questions.push((format!("{title}: {who} {word} {what}").trim_end().to_owned(), question));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{touched, words::Words};
 use crate::{
-    authz::{Action, ImageFacts, Policies, Principal, Question, StoreFacts, policies::Kind},
+    authz::{Action, ImageFacts, NamespaceFacts, Policies, Principal, Question, StoreFacts, policies::Kind},
     error::Result,
     image::{MemberStatus, Status, Visibility},
 };
@@ -165,6 +165,15 @@ fn resources(words: &Words, action: Action, kind: Kind, image: &ImageFacts) -> V
             names.extend(words.tags.keys().cloned());
             names.insert("property".into());
             names.into_iter().map(|name| Question { property: Some(name), ..bare.clone() }).collect()
+        }
+        Kind::MetadefNamespace => {
+            let facts = |visibility: &str| NamespaceFacts {
+                name: "namespace".into(),
+                owner: image.owner.clone(),
+                visibility: visibility.into(),
+            };
+            let bare = Question::new(action);
+            ["public", "private"].map(|v| Question { namespace: Some(facts(v)), ..bare.clone() }).into()
         }
         Kind::Store => {
             let image = bare.image.filter(|_| action != Action::SeeStore);

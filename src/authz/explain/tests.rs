@@ -24,7 +24,7 @@ fn question(action: Action) -> Question {
         properties: [("os_distro".into(), "debian".into())].into(),
         ..ImageFacts::default()
     };
-    Question { principal, action, image: Some(image), member: None, property: None, store: None }
+    Question { principal, image: Some(image), ..Question::new(action) }
 }
 
 #[test]

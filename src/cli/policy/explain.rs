@@ -52,11 +52,11 @@ fn invented(args: &Explain, action: Action, of_image: bool) -> Result<Question, 
     let belongs = !args.with.is_empty() || args.member.is_some() || args.property.is_some();
     Ok(Question {
         principal: principal(args),
-        action,
         image: if of_image || belongs { Some(facts(&args.with)?) } else { None },
         member: args.member.clone(),
         property: args.property.clone(),
         store: args.store.clone().map(|id| StoreFacts { id, ..StoreFacts::default() }),
+        ..Question::new(action)
     })
 }
 
