@@ -6,14 +6,16 @@ mod check;
 mod condition;
 mod convert;
 mod evaluate;
+mod protections;
 mod prove;
 mod rules;
 mod write;
 
 pub use check::Check;
+pub use protections::{Mode, protections};
 pub use prove::{Finding, Stricter, prove};
 pub use rules::{Rule, Rules};
-pub use write::{Files, Outcome, write};
+pub use write::{Files, Outcome, PROPERTIES, write};
 
 #[cfg(test)]
 mod tests;

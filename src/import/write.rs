@@ -70,7 +70,7 @@ unless {
 "#;
 
 /// The file that speaks of custom properties; the shipped one lets everybody read and write them.
-pub(super) const PROPERTIES: &str = "properties.cedar";
+pub const PROPERTIES: &str = "properties.cedar";
 
 /// Files of policies by name.
 pub type Files = Vec<(String, String)>;

@@ -9,7 +9,7 @@ use super::{
     activate::Activate,
     shadow::Shadow,
 };
-use crate::authz::Action;
+use crate::{authz::Action, import::Mode};
 
 /// `policy …`
 #[derive(Debug, Clone, Subcommand)]
@@ -37,6 +37,14 @@ pub enum Policy {
     /// Bring policies into their standard form, comments kept
     #[command(after_help = "Examples:\n  fanlight policy fmt policies\n  fanlight policy fmt --check policies")]
     Fmt(Fmt),
+    /// Turn Glance's policy.yaml and property protections into policies, and prove that they answer alike
+    #[command(after_help = "Examples:\n  fanlight policy import --policy /etc/glance/policy.yaml --out ./imported\n  \
+                            fanlight policy import --policy policy.yaml --property-protections \
+                            property-protections.conf --protections-mode roles --out ./imported\n  \
+                            fanlight policy import --prove 1000000 --json\n\n\
+                            Rules that the file does not have are those of Glance 33. Exit code 1 when a rule has no \
+                            counterpart (nobody is permitted then) or an answer differs.")]
+    Import(Import),
     /// Ask candidate policies beside those in force, and see what they would answer otherwise
     #[command(
         subcommand,
@@ -69,6 +77,35 @@ pub struct Check {
     /// Which policies.
     #[command(flatten)]
     pub source: Source,
+    /// For people or for scripts.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `policy import`
+#[derive(Debug, Clone, Default, Args)]
+pub struct Import {
+    /// Rules file of oslo.policy, YAML or JSON; without one, the rules of Glance 33 as they are
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Glance's `property_protection_file`
+    #[arg(long, value_name = "FILE")]
+    pub property_protections: Option<PathBuf>,
+    /// Glance's `property_protection_rule_format`
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Roles, requires = "property_protections")]
+    pub protections_mode: Mode,
+    /// Folder to write the policies into
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write over a folder that exists
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    /// Print the policies and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Random questions that both sides answer
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub prove: u64,
     /// For people or for scripts.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -17,6 +17,7 @@ mod check;
 mod diff;
 mod explain;
 mod fmt;
+mod import;
 mod live;
 mod shadow;
 mod test;
@@ -37,6 +38,7 @@ pub async fn run(command: &Policy) -> Result<Exit> {
         Policy::Explain(args) => explain::run(args).await,
         Policy::Diff(args) => diff::run(args),
         Policy::Fmt(args) => fmt::run(args),
+        Policy::Import(args) => import::run(args),
         Policy::Shadow(command) => shadow::run(command).await,
         Policy::Activate(args) => activate::activate(args).await,
         Policy::Rollback(args) => activate::rollback(args).await,
