@@ -84,6 +84,8 @@ pub enum Outcome {
     Nobody,
     /// Other rules are made of it.
     Part,
+    /// Glance has no rule of this name, and no other rule is made of it: it does nothing there either.
+    Unused,
     /// It has no counterpart, and nobody is permitted; the reason.
     Refused(String),
 }
@@ -109,7 +111,7 @@ pub fn write(rules: &Rules) -> Result<(Files, Vec<(String, Outcome)>), String> {
                 Err(why) => Outcome::Refused(why),
             },
             Err(_) if referred.contains(name) || rule.place.is_none() => Outcome::Part,
-            Err(_) => Outcome::Refused("no rule of Glance has this name, and no rule refers to it".into()),
+            Err(_) => Outcome::Unused,
         };
         outcomes.push((name.to_owned(), outcome));
     }

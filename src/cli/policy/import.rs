@@ -97,6 +97,7 @@ fn row(rules: &Rules, name: &str, outcome: &Outcome, finding: Option<&Finding>) 
         _ if finding.is_some_and(|f| f.different.is_some()) => ("different", Vec::new()),
         Outcome::Nobody => ("same", vec!["nobody is permitted".into()]),
         Outcome::Part => ("same", vec!["a part of other rules".into()]),
+        Outcome::Unused => ("unused", vec!["Glance has no rule of this name, and no rule refers to it".into()]),
         Outcome::Converted if stricter.is_empty() => ("same", Vec::new()),
         Outcome::Converted => ("stricter", stricter),
     };
