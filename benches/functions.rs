@@ -6,6 +6,10 @@ mod data_path;
 mod goals;
 mod wasm;
 
+/// The allocator of the gateway.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     if std::env::args().any(|argument| argument == "goals") {
         goals::run();
