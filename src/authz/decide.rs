@@ -56,6 +56,27 @@ pub(super) fn decide_properties(
     if names.is_empty() || slice.unconditional.is_some() {
         return Ok(vec![true; names.len()]);
     }
+    if !slice.by_name {
+        return evaluate_properties(policies, slice, caller, image, names);
+    }
+    let known = policies.names.known(caller, action, names);
+    let unknown: Vec<&str> = names.iter().zip(&known).filter(|(_, k)| k.is_none()).map(|(name, _)| *name).collect();
+    if unknown.is_empty() {
+        return Ok(known.into_iter().flatten().collect());
+    }
+    let learnt = evaluate_properties(policies, slice, caller, image, &unknown)?;
+    policies.names.learn(caller, action, unknown.into_iter().zip(learnt.iter().copied()));
+    let mut learnt = learnt.into_iter();
+    Ok(known.into_iter().filter_map(|answer| answer.or_else(|| learnt.next())).collect())
+}
+
+fn evaluate_properties(
+    policies: &Policies,
+    slice: &Slice,
+    caller: &Caller,
+    image: &Image,
+    names: &[&str],
+) -> Result<Vec<bool>> {
     let (user, mut all) = entities::caller(caller)?;
     let (image_uid, entity) = entities::image(image)?;
     all.push(entity);

@@ -11,6 +11,7 @@ use cedar_policy::{
 use super::{
     Action, entities,
     grant::Grants,
+    names::{self, Names},
     source::{self, Place, Places},
 };
 use crate::rules::Fault;
@@ -30,6 +31,7 @@ pub struct Policies {
     schema: Schema,
     ids: Vec<String>,
     pub(super) grants: Grants,
+    pub(super) names: Names,
     set: PolicySet,
     places: Places,
 }
@@ -67,6 +69,8 @@ pub(super) struct Slice {
     pub(super) action: EntityUid,
     /// The action with its groups: without it, `action in` is silently false.
     pub(super) action_entity: Entity,
+    /// Of a property, its name is all that matters.
+    pub(super) by_name: bool,
     /// The permit that needs no evaluation, when nothing forbids.
     pub(super) unconditional: Option<String>,
     /// Policies that apply to every request, the permit above among them.
@@ -96,7 +100,15 @@ impl Policies {
         }
         let mut ids: Vec<String> = set.policies().map(|p| p.id().to_string()).collect();
         ids.sort();
-        Ok(Self { slices, schema: schema.clone(), ids, grants: Grants::default(), set, places })
+        Ok(Self {
+            slices,
+            schema: schema.clone(),
+            ids,
+            grants: Grants::default(),
+            names: Names::default(),
+            set,
+            places,
+        })
     }
 
     /// The policies that this binary ships, as file name and content.
@@ -201,6 +213,7 @@ fn slice(all: &PolicySet, action: &EntityUid, kind: Kind, actions: &Entities) ->
         set.add(policy.clone()).ok()?;
     }
     Some(Slice {
+        by_name: kind == Kind::Property && names::suffice(&set),
         set,
         action: action.clone(),
         action_entity: actions.get(action)?.clone(),

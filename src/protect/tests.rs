@@ -1,5 +1,7 @@
 //! Protection of one property under policies that an operator would write.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     Kind,
@@ -86,4 +88,38 @@ fn a_broken_rule_shows_nothing() {
     let ctx = with_shipped(broken, &["admin"]);
     assert_eq!(visible(&ctx, sample()).unwrap_err().kind(), Kind::Unavailable);
     assert_eq!(may_read(&ctx, &sample(), "os_distro").unwrap_err().kind(), Kind::Unavailable);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Kept answers never stand in for a question that depends on more than the name.
+    #[test]
+    fn many_at_once_are_answered_as_one_by_one(
+        picks in proptest::collection::vec(0..6_usize, 0..4),
+        images in proptest::collection::vec((any::<bool>(), proptest::collection::btree_set("[a-c]_[xy]", 0..6)), 1..5),
+    ) {
+        let forbids = [
+            "resource == Property::\"a_x\"",
+            "resource.name like \"b_*\"",
+            "resource.image.visibility == \"public\"",
+            "resource.image.hasTag(resource.name) && resource.image.getTag(resource.name) == \"1\"",
+            "!principal.roles.contains(\"reader\") && [\"c_x\", \"c_y\"].contains(resource.name)",
+            "resource.image has owner && resource.name == \"c_x\"",
+        ];
+        let text: String = picks.iter().enumerate().map(|(n, pick)| {
+            format!("@id(\"p{n}\") forbid (principal, action == Action::\"read_property\", resource) when {{ {} }};\n", forbids[*pick])
+        }).collect();
+        let ctx = with_shipped(&text, &["reader"]);
+        for (public, names) in images {
+            let mut image = image(Some("blue"), if public { Visibility::Public } else { Visibility::Private });
+            image.properties = names.iter().enumerate().map(|(n, name)| (name.clone(), n.to_string())).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let one_by_one: Vec<bool> = names.iter().map(|name| may_read(&ctx, &image, name).unwrap()).collect();
+            for _ in 0..2 {
+                let together = authz::allows_properties(&ctx, Action::ReadProperty, &image, &names).unwrap();
+                prop_assert_eq!(&together, &one_by_one);
+            }
+        }
+    }
 }
