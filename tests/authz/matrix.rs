@@ -186,11 +186,16 @@ fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
     }
 }
 
-fn table() -> String {
-    let files: Vec<_> = Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect();
+type Files = Vec<(String, Vec<u8>)>;
+
+fn shipped() -> Files {
+    Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect()
+}
+
+fn table(files: &Files) -> String {
     let rules = Arc::new(Ruleset {
         generation: 1,
-        policies: Policies::load(&files).unwrap(),
+        policies: Policies::load(files).unwrap(),
         plugins: Plugins::default(),
         digest: String::new(),
         loaded_at: Timestamp::UNIX_EPOCH,
@@ -226,7 +231,68 @@ fn table() -> String {
     out
 }
 
+/// The rows of other policies that differ from those of the shipped ones, each below the one it stands for.
+fn changes(files: &Files) -> String {
+    let (before, after) = (table(&shipped()), table(files));
+    let mut out = String::new();
+    let mut title = "";
+    for (was, is) in before.lines().zip(after.lines()).skip(HEAD.lines().count()) {
+        if !was.starts_with(' ') && was == is {
+            title = was;
+        } else if was != is {
+            if !title.is_empty() {
+                writeln!(out, "{title}").unwrap();
+            }
+            title = "";
+            writeln!(out, "- {was}\n+ {is}").unwrap();
+        }
+    }
+    out
+}
+
 #[test]
 fn golden_matrix() {
-    golden("authz.txt", &table());
+    golden("authz.txt", &table(&shipped()));
+}
+
+/// What an operator has after importing Glance's own rules, beside what is shipped.
+#[test]
+fn golden_matrix_of_imported_rules() {
+    let rules = fanlight::import::Rules::glance().unwrap();
+    let (files, _) = fanlight::import::write(&rules).unwrap();
+    let files = files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+    let head = "Glance's own rules, imported, beside the shipped policies: each row that differs, shipped (-) and imported (+).\n\n";
+    golden("authz-imported.txt", &format!("{head}{}", changes(&files)));
+}
+
+/// Rule sets as operators write them.
+const EXAMPLES: [(&str, &str); 3] = [
+    (
+        "Public images are changed and deleted by administrators only.",
+        r#"@id("public.admins") forbid (principal, action in Action::"write", resource is Image)
+           when { resource.visibility == "public" } unless { principal.roles.contains("admin") };"#,
+    ),
+    (
+        "Project `blue` is frozen: it changes nothing.",
+        r#"@id("frozen.blue") forbid (principal in Project::"blue", action in Action::"write", resource);"#,
+    ),
+    (
+        "Project `green` audits: it sees every image and its members, but no data.",
+        r#"@id("audit") permit (
+             principal in Project::"green", action in [Action::"get_image", Action::"get_members"], resource
+           ) when { principal.roles.contains("reader") };"#,
+    ),
+];
+
+#[test]
+fn golden_matrix_of_example_rule_sets() {
+    let mut out =
+        "Three rule sets beside the shipped policies: each row that differs, shipped (-) and with the set (+).\n"
+            .to_owned();
+    for (what, text) in EXAMPLES {
+        let mut files = shipped();
+        files.push(("example.cedar".into(), text.into()));
+        write!(out, "\n== {what}\n\n{}", changes(&files)).unwrap();
+    }
+    golden("authz-examples.txt", &out);
 }
