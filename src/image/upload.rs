@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{Image, Lease, Status, show::load, update::RETRIES};
+use super::{Image, Lease, Status, show::load, update::again};
 use crate::{
     app::App,
     authz::{self, Action, Permit},
@@ -45,46 +45,46 @@ where
 {
     let mut tries = 0;
     let run = loop {
-        // What was decided holds for the row as it was read, so a changed row is decided on anew.
-        match begin(app, ctx, id, &request).await {
-            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
-            other => break other?,
+        let image = load(app, id).await?;
+
+        // authorize
+        let permit = authz::check_image(ctx, Action::UploadImage, &image)?;
+
+        // protect: an upload sets no custom property
+        check_state(&image)?;
+
+        // quota, placement
+        let (begin, ranked) = prepare(app, ctx, &image, &request)?;
+
+        // queued → saving, reservation and lease in one transaction; what was decided holds for the row as it was read
+        match app.db.begin_upload(&permit, &image, begin).await {
+            Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
+            ticket => {
+                let (app, ticket, declared) = (app.clone(), ticket?, request.declared);
+                break Run { app, permit, image, ticket, ranked, declared };
+            }
         }
     };
     tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
 }
 
-/// Everything before the first byte.
-async fn begin(app: &Arc<App>, ctx: &Context, id: &str, request: &UploadRequest) -> Result<Run> {
-    let image = load(app, id).await?;
-
-    // authorize
-    let permit = authz::check_image(ctx, Action::UploadImage, &image)?;
-
-    // protect: an upload sets no custom property
-    check_state(&image)?;
-
-    // quota
-    quota::check_size(&app.config.quota, request.declared.unwrap_or(0))?;
+/// What the upload begins with, and the stores to try, best first.
+fn prepare(app: &App, ctx: &Context, image: &Image, wish: &UploadRequest) -> Result<(BeginUpload, Vec<String>)> {
+    quota::check_size(&app.config.quota, wish.declared.unwrap_or(0))?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
-    // placement
     let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(s)).collect();
-    let wish = placement::Request { image: &image, size: request.declared, explicit: request.store.as_deref() };
-    let plan = placement::plan(ctx, &wish, &candidates)?;
-    let first = plan.ranked.first().ok_or_else(|| no_store(None))?.clone();
-
-    // queued → saving, reservation and lease in one transaction
+    let request = placement::Request { image, size: wish.declared, explicit: wish.store.as_deref() };
+    let plan = placement::plan(ctx, &request, &candidates)?;
     let begin = BeginUpload {
-        store: first,
-        declared: request.declared,
+        store: plan.ranked.first().ok_or_else(|| no_store(None))?.clone(),
+        declared: wish.declared,
         limits,
         node: app.node.clone(),
         boot: app.boot.clone(),
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
-    let ticket = app.db.begin_upload(&permit, &image, begin).await?;
-    Ok(Run { app: app.clone(), permit, image, ticket, ranked: plan.ranked, declared: request.declared })
+    Ok((begin, plan.ranked))
 }
 
 fn check_state(image: &Image) -> Result<()> {
