@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// Times that something is decided anew on a newer row before the client is told of the race.
-const RETRIES: u32 = 10;
+const RETRIES: u32 = 64;
 
-/// After a lost race: waits a little, longer each time, so that many writers get by each other. `false`: enough tries.
+/// After a lost race: waits a little, up to 32 ms, so that many writers get by each other. `false`: enough tries.
 pub(super) async fn again(tries: &mut u32) -> bool {
     *tries += 1;
-    let most = 2_u64 << (*tries).min(6);
+    let most = 2_u64 << (*tries).min(4);
     tokio::time::sleep(Duration::from_millis(rand::random_range(1..=most))).await;
     *tries <= RETRIES
 }
