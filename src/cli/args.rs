@@ -80,6 +80,9 @@ pub enum Command {
     /// See and reload the rules of the running gateway
     #[command(subcommand, after_help = "Examples:\n  fanlight rules status\n  fanlight rules reload --json")]
     Rules(Rules),
+    /// See the stores of the running gateway
+    #[command(subcommand, after_help = "Examples:\n  fanlight store list\n  fanlight store list --json")]
+    Store(super::Store),
     /// Print the version
     #[command(after_help = "Example:\n  fanlight version")]
     Version,

@@ -42,6 +42,17 @@ pub enum StoreState {
     ReadOnly,
 }
 
+impl StoreState {
+    /// As written in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Draining => "draining",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
 /// Type of a store.
 #[derive(Debug, Clone)]
 pub enum Backend {

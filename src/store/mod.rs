@@ -9,10 +9,12 @@ pub mod conformance;
 mod error;
 mod file;
 mod lane;
+mod status;
 mod stores;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
+pub use status::Status;
 pub use stores::{Entry, Figures, Health, InFlight, Stores};
 
 /// A back end. All paths that end in an error leave nothing behind that a reader could see.
