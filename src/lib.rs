@@ -26,5 +26,5 @@ pub mod store;
 pub mod telemetry;
 pub mod wasm;
 
-pub use app::App;
+pub use app::{App, Reload};
 pub use error::{Error, Kind, Result};

@@ -47,7 +47,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a gateway until SIGTERM or Ctrl-C; SIGHUP loads the rules anew
+    /// Run a gateway until SIGTERM or Ctrl-C; SIGHUP loads rules and stores anew
     #[command(after_help = "Examples:\n  fanlight serve\n  fanlight serve --config /etc/fanlight.toml\n  \
                             FANLIGHT_DATA_DIR=/tmp/try fanlight serve --listen 127.0.0.1:9393")]
     Serve(Serve),

@@ -59,7 +59,7 @@ where
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
     // placement
-    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(s)).collect();
+    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(&s)).collect();
     let wish = placement::Request { image: &image, size: request.declared, explicit: request.store.as_deref() };
     let plan = placement::plan(ctx, &wish, &candidates)?;
     let first = plan.ranked.first().ok_or_else(|| no_store(None))?.clone();
@@ -136,8 +136,8 @@ impl Run {
     {
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
-        let published = match self.receive(body, writer.as_mut()).await {
-            Ok(received) => self.publish(writer, received).await,
+        let published = match self.receive(body, &entry, writer.as_mut()).await {
+            Ok(received) => self.publish(&entry, writer, received).await,
             Err(error) => {
                 if let Err(e) = writer.abort().await {
                     tracing::warn!(image.id = self.image.id, error = %e, "partial data could not be removed");
@@ -155,7 +155,7 @@ impl Run {
     async fn open_writer(&mut self) -> Result<(Arc<Entry>, Box<dyn Writer>)> {
         let mut last = None;
         for id in self.ranked.clone() {
-            let Some(entry) = self.app.stores.get(&id).cloned() else { continue };
+            let Some(entry) = self.app.stores.get(&id) else { continue };
             if id != self.ticket.store {
                 self.app.db.move_upload(&mut self.ticket, &id).await?;
             }
@@ -163,7 +163,7 @@ impl Run {
                 Ok(writer) => return Ok((entry, writer)),
                 Err(error) => {
                     tracing::warn!(image.id = self.image.id, store = id, %error, "store refused, next one");
-                    last = Some(error.into());
+                    last = Some(entry.failed(error).into());
                 }
             }
         }
@@ -171,7 +171,7 @@ impl Run {
     }
 
     /// Streams: each byte is granted before it is stored, and hashed and inspected while it is written.
-    async fn receive<S, E>(&mut self, mut body: S, writer: &mut dyn Writer) -> Result<Received>
+    async fn receive<S, E>(&mut self, mut body: S, entry: &Arc<Entry>, writer: &mut dyn Writer) -> Result<Received>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
@@ -199,7 +199,7 @@ impl Run {
                 return Err(refusal.into());
             }
             digester.update(chunk.clone()).await;
-            writer.write(chunk).await?;
+            writer.write(chunk).await.map_err(|e| entry.failed(e))?;
         }
         if let Some(declared) = self.declared
             && declared != size
@@ -221,9 +221,9 @@ impl Run {
     }
 
     /// Object first, row after. The lease is renewed in between, so that nobody else can have begun by then.
-    async fn publish(&self, writer: Box<dyn Writer>, received: Received) -> Result<()> {
+    async fn publish(&self, entry: &Arc<Entry>, writer: Box<dyn Writer>, received: Received) -> Result<()> {
         self.app.db.touch_upload(&self.ticket).await?;
-        let url = writer.finish().await?;
+        let url = writer.finish().await.map_err(|e| entry.failed(e))?;
         let mut after = self.image.clone();
         after.status = Status::Active;
         after.size = Some(received.size);

@@ -6,16 +6,18 @@ use bytes::Bytes;
 use crate::authz::Permit;
 
 pub mod conformance;
+mod entry;
 mod error;
 mod file;
 mod lane;
 mod status;
 mod stores;
 
+pub use entry::{Entry, Figures, Health, InFlight};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
 pub use status::Status;
-pub use stores::{Entry, Figures, Health, InFlight, Stores};
+pub use stores::{Set, Stores};
 
 /// A back end. All paths that end in an error leave nothing behind that a reader could see.
 #[async_trait]

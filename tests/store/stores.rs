@@ -42,7 +42,7 @@ async fn ids_order_and_default() {
     let store = |name: &str| (name.to_owned(), config(&dir.path().join(name)));
     let mut all = BTreeMap::from([store("beta"), store("alpha"), store("g.A_-1")]);
     let stores = Stores::open(&all).await.expect("opens");
-    assert_eq!(stores.iter().map(|e| e.id()).collect::<Vec<_>>(), ["alpha", "beta", "g.A_-1"]);
+    assert_eq!(stores.iter().map(|e| e.id().to_owned()).collect::<Vec<_>>(), ["alpha", "beta", "g.A_-1"]);
     assert_eq!(stores.default_store().id(), "alpha");
     assert!(stores.get("none").is_none());
     let figures = stores.get("beta").expect("there").figures();
@@ -162,7 +162,7 @@ async fn state_and_uploads_are_seen_at_once() {
     let stores = Stores::open(&all).await.expect("opens");
     let entry = stores.get("a").expect("there");
     assert_eq!(entry.figures().state, StoreState::Up);
-    entry.set_state(StoreState::Draining);
+    entry.set_state(Some(StoreState::Draining));
     assert_eq!((entry.state(), entry.figures().state), (StoreState::Draining, StoreState::Draining));
     let (one, two) = (entry.enter(), entry.enter());
     assert_eq!(entry.figures().in_flight, 2);
