@@ -22,6 +22,7 @@ pub mod placement;
 pub mod protect;
 pub mod quota;
 pub mod rules;
+pub mod scrub;
 pub mod store;
 pub mod telemetry;
 pub mod wasm;

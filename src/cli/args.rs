@@ -80,8 +80,12 @@ pub enum Command {
     /// See and reload the rules of the running gateway
     #[command(subcommand, after_help = "Examples:\n  fanlight rules status\n  fanlight rules reload --json")]
     Rules(Rules),
-    /// See the stores of the running gateway
-    #[command(subcommand, after_help = "Examples:\n  fanlight store list\n  fanlight store list --json")]
+    /// See, drain, add and remove stores; compare what they hold with the database
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  fanlight store list\n  fanlight store state beta draining\n  \
+                                        fanlight store reload\n  fanlight store scrub --sample 20"
+    )]
     Store(super::Store),
     /// Print the version
     #[command(after_help = "Example:\n  fanlight version")]

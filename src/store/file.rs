@@ -159,7 +159,8 @@ fn inventory(layout: &Layout, root: PathBuf) -> io::Result<Vec<Object>> {
             Err(e) => return Err(e),
         };
         if meta.is_file() {
-            objects.push(Object { name: name.to_owned(), url: layout.url(name), size: meta.len(), partial });
+            let modified = meta.modified().ok().and_then(|at| at.try_into().ok());
+            objects.push(Object { name: name.to_owned(), url: layout.url(name), size: meta.len(), partial, modified });
         }
     }
     Ok(objects)

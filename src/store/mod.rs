@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::authz::Permit;
 
@@ -113,4 +114,6 @@ pub struct Object {
     pub size: u64,
     /// A write that did not end.
     pub partial: bool,
+    /// When it was last written to; `None` where the store does not say.
+    pub modified: Option<Timestamp>,
 }
