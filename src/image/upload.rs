@@ -73,7 +73,7 @@ fn prepare(app: &App, ctx: &Context, image: &Image, wish: &UploadRequest) -> Res
     quota::check_size(&app.config.quota, wish.declared.unwrap_or(0))?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
-    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(s)).collect();
+    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(&s)).collect();
     let request = placement::Request { image, size: wish.declared, explicit: wish.store.as_deref() };
     let plan = placement::plan(ctx, &request, &candidates)?;
     let begin = BeginUpload {
@@ -142,8 +142,8 @@ impl Run {
     {
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
-        match self.receive(body, writer.as_mut()).await {
-            Ok(received) => self.publish(writer, received).await,
+        match self.receive(body, &entry, writer.as_mut()).await {
+            Ok(received) => self.publish(&entry, writer, received).await,
             Err(error) => {
                 if let Err(e) = writer.abort().await {
                     tracing::warn!(image.id = self.image.id, error = %e, "partial data could not be removed");
@@ -186,7 +186,7 @@ impl Run {
     async fn open_writer(&mut self) -> Result<(Arc<Entry>, Box<dyn Writer>)> {
         let mut last = None;
         for id in self.ranked.clone() {
-            let Some(entry) = self.app.stores.get(&id).cloned() else { continue };
+            let Some(entry) = self.app.stores.get(&id) else { continue };
             if id != self.ticket.store {
                 self.app.db.move_upload(&mut self.ticket, &id).await?;
             }
@@ -194,7 +194,7 @@ impl Run {
                 Ok(writer) => return Ok((entry, writer)),
                 Err(error) => {
                     tracing::warn!(image.id = self.image.id, store = id, %error, "store refused, next one");
-                    last = Some(error.into());
+                    last = Some(entry.failed(error).into());
                 }
             }
         }
@@ -202,7 +202,7 @@ impl Run {
     }
 
     /// Streams: each byte is granted before it is stored, and hashed and inspected while it is written.
-    async fn receive<S, E>(&mut self, mut body: S, writer: &mut dyn Writer) -> Result<Received>
+    async fn receive<S, E>(&mut self, mut body: S, entry: &Arc<Entry>, writer: &mut dyn Writer) -> Result<Received>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
@@ -224,7 +224,7 @@ impl Run {
                 return Err(refusal.into());
             }
             digester.update(chunk.clone()).await;
-            writer.write(chunk).await?;
+            writer.write(chunk).await.map_err(|e| entry.failed(e))?;
         }
         if let Some(declared) = self.declared
             && declared != size
@@ -246,8 +246,8 @@ impl Run {
     }
 
     /// Object first, row after, while the lease is held.
-    async fn publish(&self, writer: Box<dyn Writer>, received: Received) -> Result<()> {
-        let url = writer.finish().await?;
+    async fn publish(&self, entry: &Arc<Entry>, writer: Box<dyn Writer>, received: Received) -> Result<()> {
+        let url = writer.finish().await.map_err(|e| entry.failed(e))?;
         let mut after = self.image.clone();
         after.status = Status::Active;
         after.size = Some(received.size);
