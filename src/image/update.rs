@@ -1,7 +1,7 @@
 //! Change attributes, tags and custom properties.
 
 use super::{
-    Image,
+    Image, View,
     change::{self, Change},
     create::check_visibility,
     show::{check_version, load},
@@ -22,7 +22,7 @@ pub(super) const RETRIES: u32 = 8;
 /// # Errors
 /// `PreconditionFailed` for another version, `NotFound`, `Forbidden` by policy or property protection, `Conflict` for a property that is not there, `TooLarge`
 /// over a quota, `Invalid`.
-pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change], expected: Option<i64>) -> Result<Image> {
+pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change], expected: Option<i64>) -> Result<View> {
     edit(app, ctx, id, expected, |visible| change::apply(visible, changes, &app.config.images)).await
 }
 
@@ -59,7 +59,7 @@ async fn edit(
     id: &str,
     expected: Option<i64>,
     change: impl Fn(&Image) -> Result<Image>,
-) -> Result<Image> {
+) -> Result<View> {
     let mut tries = 0;
     loop {
         let old = load(app, id).await?;
@@ -67,7 +67,8 @@ async fn edit(
         // authorize
         let permit = authz::check_image(ctx, Action::ModifyImage, &old)?;
         check_version(&old, expected)?;
-        let new = with_hidden_properties(&old, change(&protect::visible(ctx, old.clone())?)?, ctx)?;
+        let shown = change(&protect::visible(ctx, old.clone())?)?;
+        let new = with_hidden_properties(&old, shown.clone(), ctx)?;
         if new.visibility != old.visibility {
             check_visibility(ctx, &new)?;
         }
@@ -78,16 +79,16 @@ async fn edit(
         // protect
         protect::guard_change(ctx, &old, &new)?;
         if new == old {
-            return protect::visible(ctx, old);
+            return View::of(app, ctx, old);
         }
 
         // quota
-        quota::check_change(&app.config.quota, &old, &new)?;
+        quota::check_change(&app.config.quota, &old, &new, &shown)?;
 
         // commit
-        let events = [notify::image_event("image.update", &new)];
+        let events = [notify::image_event("image.update", &protect::told(ctx, &new)?)];
         match app.db.save_image(&permit, &new, &events).await {
-            Ok(saved) => return protect::visible(ctx, saved),
+            Ok(saved) => return View::of(app, ctx, saved),
             Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
             Err(e) => return Err(e),
         }
@@ -97,8 +98,9 @@ async fn edit(
 /// Puts back what the caller could not see, so that their save leaves it as it was (BUG-08). A name that they add but
 /// that is there already, hidden, is refused as a creation.
 fn with_hidden_properties(old: &Image, mut new: Image, ctx: &Context) -> Result<Image> {
-    for (name, value) in &old.properties {
-        if !protect::may_read(ctx, old, name)? {
+    let readable = protect::readable(ctx, old)?;
+    for ((name, value), readable) in old.properties.iter().zip(readable) {
+        if !readable {
             if new.properties.contains_key(name) {
                 return Err(protect::refusal(ctx, Action::ReadProperty, old, name));
             }

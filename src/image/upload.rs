@@ -21,7 +21,7 @@ use crate::{
     digest::Digester,
     error::{Error, Kind, Result},
     format::Inspector,
-    notify, placement, quota,
+    notify, placement, protect, quota,
     store::{Entry, Writer},
 };
 
@@ -74,7 +74,15 @@ where
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
     let ticket = app.db.begin_upload(&permit, &image, begin).await?;
-    let run = Run { app: app.clone(), permit, image, ticket, ranked: plan.ranked, declared: request.declared };
+    let run = Run {
+        app: app.clone(),
+        ctx: ctx.clone(),
+        permit,
+        image,
+        ticket,
+        ranked: plan.ranked,
+        declared: request.declared,
+    };
     tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
 }
 
@@ -92,6 +100,7 @@ fn check_state(image: &Image) -> Result<()> {
 /// An upload whose lease is held.
 struct Run {
     app: Arc<App>,
+    ctx: Context,
     permit: Permit,
     image: Image,
     ticket: Upload,
@@ -113,8 +122,6 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let prepare = notify::image_prepare(&self.image, &self.ticket.store);
-        self.app.record(&[prepare]).await;
         match self.store(body).await {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -134,6 +141,8 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
+        let prepare = notify::image_prepare(&protect::told(&self.ctx, &self.image)?, &self.ticket.store);
+        self.app.record(&[prepare]).await;
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
         let published = match self.receive(body, writer.as_mut()).await {
@@ -223,13 +232,14 @@ impl Run {
     /// Object first, row after. The lease is renewed in between, so that nobody else can have begun by then.
     async fn publish(&self, writer: Box<dyn Writer>, received: Received) -> Result<()> {
         self.app.db.touch_upload(&self.ticket).await?;
-        let url = writer.finish().await?;
         let mut after = self.image.clone();
         after.status = Status::Active;
         after.size = Some(received.size);
         after.virtual_size = received.virtual_size;
         after.checksum = Some(received.digests.md5.clone());
-        let events = [notify::image_uploaded(&after), notify::image_event("image.activate", &after)];
+        let told = protect::told(&self.ctx, &after)?;
+        let events = [notify::image_uploaded(&told), notify::image_event("image.activate", &told)];
+        let url = writer.finish().await?;
         let done = Published {
             url,
             size: received.size,
