@@ -64,7 +64,7 @@ impl TestApp {
     /// Puts a policy file beside the shipped ones in force, in place of the one before it.
     pub async fn rule(&self, text: &str) {
         std::fs::write(self.folder().join("policies/more.cedar"), text).unwrap();
-        let outcome = self.app.rules.reload("test").await;
+        let outcome = self.app.rules.reload("test", fanlight::rules::Removals::Accepted).await;
         assert!(matches!(outcome, fanlight::rules::Outcome::Loaded { .. }), "{outcome:?}");
     }
 
