@@ -16,6 +16,8 @@ use crate::{
     telemetry,
 };
 
+mod copy;
+
 /// Pause between rounds of the reaper and the collector.
 const ROUND: Duration = Duration::from_secs(5);
 /// Pause between looks at the stores.
@@ -31,6 +33,7 @@ pub fn start(app: &Arc<App>) -> Running {
     let mut set = JoinSet::new();
     set.spawn(every(ROUND, app.clone(), |app| async move { reap(&app).await }));
     set.spawn(every(ROUND, app.clone(), |app| async move { collect_all(&app).await }));
+    set.spawn(copy::run(app.clone()));
     set.spawn(every(PROBE, app.clone(), |app| async move {
         app.stores.refresh().await;
         Ok(())

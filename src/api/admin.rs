@@ -25,6 +25,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/rules/shadow", get(shadow).put(start_shadow).delete(stop_shadow))
         .route("/rules/activate", post(activate))
         .route("/rules/rollback", post(rollback))
+        .merge(super::copies::router())
         .merge(super::explain::router())
         .with_state(app)
 }

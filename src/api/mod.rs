@@ -5,6 +5,7 @@
 pub mod admin;
 mod attributes;
 mod conditional;
+mod copies;
 mod create;
 mod download;
 mod error;

@@ -5,12 +5,14 @@ use bytes::Bytes;
 
 use crate::authz::Permit;
 
+mod any_copy;
 pub mod conformance;
 mod error;
 mod file;
 mod lane;
 mod stores;
 
+pub use any_copy::{AnyCopy, Place};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
 pub use stores::{Entry, Figures, Health, InFlight, Stores};

@@ -227,15 +227,17 @@ async fn retry(
 ) -> Result<(), Fail> {
     let at = now();
     let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX >> 1);
+    // One that was given up meanwhile does not wait: its bytes are to go.
     // MySQL assigns from left to right: `state` comes last because the others look at it.
     let sql = format!(
         "UPDATE copies SET error = CASE WHEN state = 'cancelling' THEN error ELSE ? END, done = ?, attempts = ?, \
-         not_before = ?, lease_until = 0, updated_at = ?, \
+         not_before = CASE WHEN state = ? THEN ? ELSE 0 END, lease_until = 0, updated_at = ?, \
          state = CASE WHEN state = 'running' THEN 'queued' ELSE state END \
          WHERE id = ? AND token = ? AND state IN {OPEN}"
     );
+    let until = at.saturating_add(wait);
     let values =
-        args![error, signed(done)?, i64::from(attempts), at.saturating_add(wait), at, &c.id, &c.token];
+        args![error, signed(done)?, i64::from(attempts), c.state.as_str(), until, at, &c.id, &c.token];
     if tx.run(&sql, values).await? == 0 {
         return Err(gone());
     }
