@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Kind, Result},
     format::Inspector,
     notify, placement, quota,
-    store::{Entry, Writer},
+    store::{Entry, StoreError, StoreErrorKind, Writer},
 };
 
 /// What the client said about the data beside the data.
@@ -74,7 +74,8 @@ where
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
     let ticket = app.db.begin_upload(&permit, &image, begin).await?;
-    let run = Run { app: app.clone(), permit, image, ticket, ranked: plan.ranked, declared: request.declared };
+    let (ranked, declared) = (plan.ranked, request.declared);
+    let run = Run { app: app.clone(), permit, image, ticket, ranked, declared, left_behind: false };
     tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
 }
 
@@ -97,6 +98,8 @@ struct Run {
     ticket: Upload,
     ranked: Vec<String>,
     declared: Option<u64>,
+    /// Bytes may lie in the store that could not be removed.
+    left_behind: bool,
 }
 
 /// What has been learned about the data when all of it has arrived.
@@ -115,18 +118,18 @@ impl Run {
     {
         let prepare = notify::image_prepare(&self.image, &self.ticket.store);
         self.app.record(&[prepare]).await;
-        match self.store(body).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let text = format!("image {}: {}", self.image.id, error.message());
-                let event = notify::image_upload_failed(text);
-                // A failure to undo is the reaper's to repair: the lease row is still there.
-                if let Err(undo) = self.app.db.fail_upload(&self.permit, &self.ticket, &[event]).await {
-                    tracing::error!(image.id = self.image.id, error = ?undo, "upload could not be undone yet");
-                }
-                Err(error)
-            }
+        let error = match self.store(body).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let event = notify::image_upload_failed(format!("image {}: {}", self.image.id, error.message()));
+        if self.left_behind {
+            // The lease row stays: led by it, the reaper removes the bytes when the store lets it.
+            self.app.record(&[event]).await;
+        } else if let Err(undo) = self.app.db.fail_upload(&self.permit, &self.ticket, &[event]).await {
+            tracing::error!(image.id = self.image.id, error = ?undo, "upload could not be undone yet");
         }
+        Err(error)
     }
 
     async fn store<S, E>(&mut self, body: S) -> Result<()>
@@ -136,19 +139,39 @@ impl Run {
     {
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
-        let published = match self.receive(body, writer.as_mut()).await {
+        let received = match self.receive(body, writer.as_mut()).await {
+            // The lease is renewed before the object is finished, so that nobody else can have begun by then.
+            Ok(received) => self.app.db.touch_upload(&self.ticket).await.map(|()| received),
+            Err(error) => Err(error),
+        };
+        let published = match received {
             Ok(received) => self.publish(writer, received).await,
             Err(error) => {
                 if let Err(e) = writer.abort().await {
                     tracing::warn!(image.id = self.image.id, error = %e, "partial data could not be removed");
+                    self.undo(&entry).await;
                 }
                 return Err(error);
             }
         };
         if published.is_err() {
-            entry.store().discard(&self.permit, &self.image.id).await?;
+            self.undo(&entry).await;
         }
         published
+    }
+
+    /// Removes what lies in the store, if it is surely ours and unpublished: the lease row says so. Without it somebody
+    /// else has cleaned up, or the commit went through although its answer was lost.
+    async fn undo(&mut self, entry: &Arc<Entry>) {
+        let undone = match self.app.db.touch_upload(&self.ticket).await {
+            Ok(()) => entry.store().discard(&self.permit, &self.image.id).await.map_err(Error::from),
+            Err(e) if e.kind() == Kind::Gone => Ok(()),
+            Err(e) => Err(e),
+        };
+        if let Err(error) = undone {
+            tracing::warn!(image.id = self.image.id, store = entry.id(), ?error, "the upload is left to the reaper");
+            self.left_behind = true;
+        }
     }
 
     /// The first store of the ranking that takes the object.
@@ -199,7 +222,7 @@ impl Run {
                 return Err(refusal.into());
             }
             digester.update(chunk.clone()).await;
-            writer.write(chunk).await?;
+            writer.write(chunk).await.map_err(failed)?;
         }
         if let Some(declared) = self.declared
             && declared != size
@@ -220,10 +243,9 @@ impl Run {
         }
     }
 
-    /// Object first, row after. The lease is renewed in between, so that nobody else can have begun by then.
+    /// Object first, row after.
     async fn publish(&self, writer: Box<dyn Writer>, received: Received) -> Result<()> {
-        self.app.db.touch_upload(&self.ticket).await?;
-        let url = writer.finish().await?;
+        let url = writer.finish().await.map_err(failed)?;
         let mut after = self.image.clone();
         after.status = Status::Active;
         after.size = Some(received.size);
@@ -240,6 +262,15 @@ impl Run {
         };
         self.app.db.publish_upload(&self.permit, &self.ticket, done, &events).await.map(drop)
     }
+}
+
+/// A store that fails while data arrive: the client's data cannot be read again, so it has to send them again.
+fn failed(e: StoreError) -> Error {
+    if e.kind == StoreErrorKind::NoSpace {
+        return e.into();
+    }
+    let text = "The image store failed while the data arrived. Nothing was kept; send the data again.";
+    Error::unavailable(text, Duration::from_secs(10)).with_source(e)
 }
 
 fn no_store(last: Option<Error>) -> Error {
