@@ -4,15 +4,12 @@
 //! client goes away and its request is dropped. What a kill leaves is undone by the reaper (`jobs`), led by the lease
 //! row that is written before the first byte.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{Image, Status, show::load};
+use super::{Image, Lease, Status, show::load, update::RETRIES};
 use crate::{
     app::App,
     authz::{self, Action, Permit},
@@ -46,6 +43,19 @@ where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
+    let mut tries = 0;
+    let run = loop {
+        // What was decided holds for the row as it was read, so a changed row is decided on anew.
+        match begin(app, ctx, id, &request).await {
+            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
+            other => break other?,
+        }
+    };
+    tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
+}
+
+/// Everything before the first byte.
+async fn begin(app: &Arc<App>, ctx: &Context, id: &str, request: &UploadRequest) -> Result<Run> {
     let image = load(app, id).await?;
 
     // authorize
@@ -74,9 +84,7 @@ where
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
     let ticket = app.db.begin_upload(&permit, &image, begin).await?;
-    let (ranked, declared) = (plan.ranked, request.declared);
-    let run = Run { app: app.clone(), permit, image, ticket, ranked, declared, left_behind: false };
-    tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
+    Ok(Run { app: app.clone(), permit, image, ticket, ranked: plan.ranked, declared: request.declared })
 }
 
 fn check_state(image: &Image) -> Result<()> {
@@ -98,8 +106,6 @@ struct Run {
     ticket: Upload,
     ranked: Vec<String>,
     declared: Option<u64>,
-    /// Bytes may lie in the store that could not be removed.
-    left_behind: bool,
 }
 
 /// What has been learned about the data when all of it has arrived.
@@ -118,18 +124,15 @@ impl Run {
     {
         let prepare = notify::image_prepare(&self.image, &self.ticket.store);
         self.app.record(&[prepare]).await;
-        let error = match self.store(body).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+        let lease = Lease::hold(&self.app.db, &self.ticket);
+        let outcome = tokio::select! {
+            outcome = self.store(body) => outcome,
+            error = lease.lost() => Err(error),
         };
-        let event = notify::image_upload_failed(format!("image {}: {}", self.image.id, error.message()));
-        if self.left_behind {
-            // The lease row stays: led by it, the reaper removes the bytes when the store lets it.
-            self.app.record(&[event]).await;
-        } else if let Err(undo) = self.app.db.fail_upload(&self.permit, &self.ticket, &[event]).await {
-            tracing::error!(image.id = self.image.id, error = ?undo, "upload could not be undone yet");
+        match outcome {
+            Err(error) => self.undo(error).await,
+            done => done,
         }
-        Err(error)
     }
 
     async fn store<S, E>(&mut self, body: S) -> Result<()>
@@ -139,39 +142,44 @@ impl Run {
     {
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
-        let received = match self.receive(body, writer.as_mut()).await {
-            // The lease is renewed before the object is finished, so that nobody else can have begun by then.
-            Ok(received) => self.app.db.touch_upload(&self.ticket).await.map(|()| received),
-            Err(error) => Err(error),
-        };
-        let published = match received {
+        match self.receive(body, writer.as_mut()).await {
             Ok(received) => self.publish(writer, received).await,
             Err(error) => {
                 if let Err(e) = writer.abort().await {
                     tracing::warn!(image.id = self.image.id, error = %e, "partial data could not be removed");
-                    self.undo(&entry).await;
                 }
-                return Err(error);
+                Err(error)
             }
-        };
-        if published.is_err() {
-            self.undo(&entry).await;
         }
-        published
     }
 
-    /// Removes what lies in the store, if it is surely ours and unpublished: the lease row says so. Without it somebody
-    /// else has cleaned up, or the commit went through although its answer was lost.
-    async fn undo(&mut self, entry: &Arc<Entry>) {
-        let undone = match self.app.db.touch_upload(&self.ticket).await {
-            Ok(()) => entry.store().discard(&self.permit, &self.image.id).await.map_err(Error::from),
-            Err(e) if e.kind() == Kind::Gone => Ok(()),
-            Err(e) => Err(e),
-        };
-        if let Err(error) = undone {
-            tracing::warn!(image.id = self.image.id, store = entry.id(), ?error, "the upload is left to the reaper");
-            self.left_behind = true;
+    /// Bytes first, then the row. Whatever cannot be undone now stays the reaper's: the lease row is still there.
+    ///
+    /// INVARIANT: nothing is removed without the lease. Without it the object may be another upload's, or be published by
+    /// a commit whose answer was lost.
+    async fn undo(&self, error: Error) -> Result<()> {
+        match self.app.db.touch_upload(&self.ticket).await {
+            Ok(()) => {}
+            Err(lost) => {
+                tracing::warn!(image.id = self.image.id, error = ?lost, "the upload is left to who holds its lease");
+                return Err(error);
+            }
         }
+        let discarded = match self.app.stores.get(&self.ticket.store) {
+            Some(entry) => entry.store().discard(&self.permit, &self.image.id).await,
+            None => Ok(()),
+        };
+        if let Err(left) = discarded {
+            tracing::warn!(image.id = self.image.id, error = %left, "data of a failed upload are left to the reaper");
+            return Err(error);
+        }
+        let text = format!("image {}: {}", self.image.id, error.message());
+        if let Err(undo) =
+            self.app.db.fail_upload(&self.permit, &self.ticket, &[notify::image_upload_failed(text)]).await
+        {
+            tracing::error!(image.id = self.image.id, error = ?undo, "upload could not be undone yet");
+        }
+        Err(error)
     }
 
     /// The first store of the ranking that takes the object.
@@ -203,8 +211,6 @@ impl Run {
         let mut digester = Digester::start(&images.hashing_algorithm)?;
         let mut inspector =
             Inspector::new(self.image.disk_format.as_deref(), self.image.container_format.as_deref(), images);
-        let heartbeat = Duration::from_secs(images.upload_lease_s) / 4;
-        let mut beaten = Instant::now();
         let mut size = 0_u64;
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|e| Error::invalid("The upload was cut off.").with_source(e))?;
@@ -212,10 +218,6 @@ impl Run {
             self.check_size(size)?;
             if size > self.ticket.granted {
                 self.app.db.grow_upload(&mut self.ticket, size).await?;
-            }
-            if beaten.elapsed() > heartbeat {
-                self.app.db.touch_upload(&self.ticket).await?;
-                beaten = Instant::now();
             }
             inspector.feed(&chunk);
             if let Some(refusal) = inspector.early() {
@@ -243,7 +245,7 @@ impl Run {
         }
     }
 
-    /// Object first, row after.
+    /// Object first, row after, while the lease is held.
     async fn publish(&self, writer: Box<dyn Writer>, received: Received) -> Result<()> {
         let url = writer.finish().await.map_err(failed)?;
         let mut after = self.image.clone();
@@ -260,7 +262,18 @@ impl Run {
             os_hash_algo: received.digests.algo,
             os_hash_value: received.digests.value,
         };
-        self.app.db.publish_upload(&self.permit, &self.ticket, done, &events).await.map(drop)
+        match self.app.db.publish_upload(&self.permit, &self.ticket, &done, &events).await {
+            // The answer to the commit may have been lost on its way, and not the commit.
+            Err(_) if self.is_published(&done).await => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
+    async fn is_published(&self, done: &Published) -> bool {
+        let Ok(Some(image)) = self.app.db.image(&self.image.id).await else { return false };
+        image.status == Status::Active
+            && image.os_hash_value.as_ref() == Some(&done.os_hash_value)
+            && image.locations.iter().any(|l| l.store == self.ticket.store && l.url == done.url)
     }
 }
 
