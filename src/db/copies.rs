@@ -79,8 +79,7 @@ pub struct Transfer {
 
 /// States in which the store may hold bytes of the copy.
 const OPEN: &str = "('queued', 'running', 'cancelling', 'failing')";
-const COLUMNS: &str =
-    "id, image_id, source, store, others, done, total, state, error, node, created_at, updated_at";
+const COLUMNS: &str = "id, image_id, source, store, others, done, total, state, error, node, created_at, updated_at";
 
 impl Db {
     /// Puts a copy of `image` into the queue, to the first of `targets` that does not have the image yet; the rest is
@@ -168,7 +167,8 @@ async fn begin(tx: &mut Tx, id: &str, targets: &[String], limits: &Limits) -> Re
 
 /// Locks an image that has data.
 async fn lock_image(tx: &mut Tx, id: &str) -> Result<Image, Fail> {
-    let sql = "UPDATE images SET version = version WHERE id = ? AND status IN ('active', 'deactivated') AND deleted = 0";
+    let sql =
+        "UPDATE images SET version = version WHERE id = ? AND status IN ('active', 'deactivated') AND deleted = 0";
     let held = tx.run(sql, args![id]).await?;
     let image = images::read(tx, id).await?;
     if held == 0 {
@@ -266,15 +266,8 @@ fn list(text: &str) -> Vec<String> {
 }
 
 impl CopyState {
-    const ALL: [Self; 7] = [
-        Self::Queued,
-        Self::Running,
-        Self::Cancelling,
-        Self::Failing,
-        Self::Done,
-        Self::Cancelled,
-        Self::Failed,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Queued, Self::Running, Self::Cancelling, Self::Failing, Self::Done, Self::Cancelled, Self::Failed];
 
     /// The word of the operator's interface.
     pub fn as_str(self) -> &'static str {

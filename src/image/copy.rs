@@ -66,8 +66,7 @@ fn named(app: &App, store: &str) -> Result<String> {
 /// upload by a member of that project.
 fn placed(app: &App, image: &Image) -> Result<Vec<String>> {
     let has = |store: &str| image.locations.iter().any(|l| l.store == store);
-    let candidates: Vec<_> =
-        app.stores.iter().filter(|s| !has(s.id())).map(|s| placement::Candidate::of(s)).collect();
+    let candidates: Vec<_> = app.stores.iter().filter(|s| !has(s.id())).map(|s| placement::Candidate::of(s)).collect();
     if candidates.is_empty() {
         return Err(Error::conflict(format!("Every store has a copy of image {}", image.id)));
     }
@@ -85,7 +84,8 @@ fn placed(app: &App, image: &Image) -> Result<Vec<String>> {
         Ok(plan) => Ok(plan.ranked),
         // The operator is not the one who is forbidden: it is the state of policies and image that has no answer.
         Err(e) if e.kind() == Kind::Forbidden => {
-            let text = "No store without a copy may take data of the project that owns the image; name one with `store`.";
+            let text =
+                "No store without a copy may take data of the project that owns the image; name one with `store`.";
             Err(Error::conflict(text).with_source(e))
         }
         Err(e) => Err(e),

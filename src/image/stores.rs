@@ -6,8 +6,8 @@ use super::{Image, Location};
 use crate::{
     app::App,
     authz::{self, Action, Resource},
-    context::Context,
     config::StoreState,
+    context::Context,
     error::{Error, Kind, Result},
     store::Place,
 };

@@ -138,7 +138,7 @@ async fn carry(app: &App, permit: &Permit, copy: &mut CopyLease, progress: &Prog
     };
     let image = look(app, &copy.image_id).await?;
     let events = [notify::image_event("image.update", &image)];
-    match app.db.publish_copy(permit, copy, &url, &events).await {
+    match app.db.publish_copy(permit, copy, progress.source().as_deref(), &url, &events).await {
         Ok(_) => {
             tracing::info!(image.id = copy.image_id, copy = copy.id, store = copy.store, bytes = copy.total, "copied");
             count("done", copy);

@@ -81,13 +81,20 @@ impl Db {
         transaction!(self, tx => touch(&mut tx, c, done, source))
     }
 
-    /// Adds the copy to the image, in one transaction with its reservation and the events.
+    /// Adds the copy, which was read from `source`, to the image, in one transaction with its reservation and the events.
     ///
     /// # Errors
     /// `Gone` when image or lease are no longer there: the bytes are not ours to keep.
-    pub async fn publish_copy(&self, p: &Permit, c: &CopyLease, url: &str, events: &[Event]) -> Result<Image> {
+    pub async fn publish_copy(
+        &self,
+        p: &Permit,
+        c: &CopyLease,
+        source: Option<&str>,
+        url: &str,
+        events: &[Event],
+    ) -> Result<Image> {
         p.covers(&c.image_id)?;
-        transaction!(self, tx => publish(&mut tx, c, url, events))
+        transaction!(self, tx => publish(&mut tx, c, source, url, events))
     }
 
     /// Back into the queue for a while, with what went wrong; a copy that is being removed stays that.
@@ -191,16 +198,16 @@ async fn touch(tx: &mut Tx, c: &CopyLease, done: u64, source: Option<&str>) -> R
     Ok(word(&get::<String>(&row, 0)?)?)
 }
 
-async fn publish(tx: &mut Tx, c: &CopyLease, url: &str, events: &[Event]) -> Result<Image, Fail> {
+async fn publish(tx: &mut Tx, c: &CopyLease, source: Option<&str>, url: &str, events: &[Event]) -> Result<Image, Fail> {
     let at = now();
     let sql = "UPDATE images SET updated_at = ?, version = version + 1 WHERE id = ? AND size = ? AND deleted = 0 \
         AND status IN ('active', 'deactivated')";
     if tx.run(sql, args![at, &c.image_id, signed(c.total)?]).await? == 0 {
         return Err(gone());
     }
-    let sql = "UPDATE copies SET state = 'done', done = total, error = NULL, lease_until = 0, updated_at = ? \
-        WHERE id = ? AND token = ? AND state = 'running'";
-    if tx.run(sql, args![at, &c.id, &c.token]).await? == 0 {
+    let sql = "UPDATE copies SET state = 'done', done = total, source = ?, error = NULL, lease_until = 0, \
+        updated_at = ? WHERE id = ? AND token = ? AND state = 'running'";
+    if tx.run(sql, args![source, at, &c.id, &c.token]).await? == 0 {
         return Err(gone());
     }
     let sql = "INSERT INTO image_locations (id, image_id, store, url, created_at) VALUES (?, ?, ?, ?, ?)";
@@ -217,14 +224,7 @@ async fn publish(tx: &mut Tx, c: &CopyLease, url: &str, events: &[Event]) -> Res
     Ok(after)
 }
 
-async fn retry(
-    tx: &mut Tx,
-    c: &CopyLease,
-    done: u64,
-    error: &str,
-    attempts: u32,
-    wait: Duration,
-) -> Result<(), Fail> {
+async fn retry(tx: &mut Tx, c: &CopyLease, done: u64, error: &str, attempts: u32, wait: Duration) -> Result<(), Fail> {
     let at = now();
     let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX >> 1);
     // One that was given up meanwhile does not wait: its bytes are to go.
@@ -236,8 +236,7 @@ async fn retry(
          WHERE id = ? AND token = ? AND state IN {OPEN}"
     );
     let until = at.saturating_add(wait);
-    let values =
-        args![error, signed(done)?, i64::from(attempts), c.state.as_str(), until, at, &c.id, &c.token];
+    let values = args![error, signed(done)?, i64::from(attempts), c.state.as_str(), until, at, &c.id, &c.token];
     if tx.run(&sql, values).await? == 0 {
         return Err(gone());
     }

@@ -13,7 +13,7 @@ use crate::{
 /// Bytes of one read: a stream holds few of them.
 const CHUNK: usize = 1 << 20;
 /// A point to go on from is made after so many bytes, or after so long.
-const POINT: (u64, Duration) = (256 << 20, Duration::from_secs(3));
+const POINT: (u64, Duration) = (256 << 20, Duration::from_secs(2));
 
 /// Writes the data of `places` to the store of `job`, from where an earlier pass was interrupted, and finishes the object
 /// if its hash is the image's.
@@ -76,12 +76,7 @@ fn start(job: &Job<'_>) -> Result<Digester, Trouble> {
 }
 
 /// The interrupted write; its first `at` bytes are hashed as the store gives them back.
-async fn resume(
-    job: &Job<'_>,
-    digester: &mut Digester,
-    size: u64,
-    at: u64,
-) -> Result<Box<dyn Writer>, StoreError> {
+async fn resume(job: &Job<'_>, digester: &mut Digester, size: u64, at: u64) -> Result<Box<dyn Writer>, StoreError> {
     let mut writer = job.entry.store().resume(job.permit, &job.image.id, size, at).await?;
     let mut offset = 0;
     while offset < at {

@@ -37,12 +37,7 @@ pub(super) struct Job<'a> {
 
 /// Copies to the store at hand, or to the next one when that is full. Gives the URL of the finished object, which
 /// nobody knows of yet.
-pub(super) async fn run(
-    app: &App,
-    permit: &Permit,
-    copy: &mut CopyLease,
-    progress: &Progress,
-) -> Result<String, Stop> {
+pub(super) async fn run(app: &App, permit: &Permit, copy: &mut CopyLease, progress: &Progress) -> Result<String, Stop> {
     loop {
         let image = look(app, &copy.image_id).await?;
         if image.size != Some(copy.total) {
