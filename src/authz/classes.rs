@@ -112,12 +112,12 @@ mod tests {
     #[test]
     fn what_is_wrong_with_the_file_is_said() {
         let fault = |text: &str| read(text).unwrap_err().remove(0).to_string();
-        insta::assert_snapshot!(fault("[property_classes]\na = [\"x\"]\na = 1\n"), @"");
-        insta::assert_snapshot!(fault("[property_classes]\na = \"x\"\n"), @"");
-        insta::assert_snapshot!(fault("[property_class]\na = [\"x\"]\n"), @"");
-        insta::assert_snapshot!(fault("[property_classes]\na = [\"\"]\n"), @"");
+        insta::assert_snapshot!(fault("[property_classes]\na = [\"x\"]\na = 1\n"), @"property-classes.toml:3: duplicate key");
+        insta::assert_snapshot!(fault("[property_classes]\na = \"x\"\n"), @r#"property-classes.toml:2: invalid type: string "x", expected a sequence"#);
+        insta::assert_snapshot!(fault("[property_class]\na = [\"x\"]\n"), @"property-classes.toml:1: unknown field `property_class`, expected `property_classes`");
+        insta::assert_snapshot!(fault("[property_classes]\na = [\"\"]\n"), @"property-classes.toml: `` is empty, or longer than 255 characters");
         let many: Vec<_> = (0..=PATTERNS_MAX).map(|n| format!("\"p{n}\"")).collect();
-        insta::assert_snapshot!(fault(&format!("[property_classes]\na = [{}]\n", many.join(","))), @"");
+        insta::assert_snapshot!(fault(&format!("[property_classes]\na = [{}]\n", many.join(","))), @"property-classes.toml: 257 patterns are more than 256");
     }
 
     #[test]
