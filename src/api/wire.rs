@@ -32,7 +32,7 @@ impl<'a> ImageBody<'a> {
         let image = &view.image;
         let rules = &app.config.images;
         let copies: Vec<_> = image.locations.iter().filter(|l| known.contains(&l.store)).collect();
-        let weight = |l: &&&Location| app.config.stores.get(&l.store).map_or(i32::MIN, |s| s.weight);
+        let weight = |l: &&&Location| app.stores.get(&l.store).map_or(i32::MIN, |e| e.config().weight);
         // Of equals the first, as for a download.
         let best = copies.iter().rev().max_by_key(weight).map(|l| l.url.as_str());
         let locations = || copies.iter().map(|l| LocationBody::new(l)).collect();
