@@ -138,8 +138,8 @@ const DAMAGES: [Damage; 7] = [
         "cut off between two policies",
         |policies| {
             let text = fs::read_to_string(policies.join("images.cedar")).unwrap();
-            let end = text.rfind("// For `add_image`").unwrap();
-            fs::write(policies.join("images.cedar"), &text[..end]).unwrap();
+            let (whole, _) = text.rsplit_once("// For `add_image`").unwrap();
+            fs::write(policies.join("images.cedar"), whole).unwrap();
         },
         "images.cedar",
     ),
