@@ -37,14 +37,17 @@ impl<T: Weighed> Kept<T> {
     pub(super) fn of<R>(&self, caller: &Caller, look: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.state();
         let State { callers, bytes } = &mut *state;
-        if !callers.contains_key(caller) {
-            if callers.len() >= CALLERS_MAX {
-                callers.clear();
-                *bytes = 0;
+        let own = match callers.get_mut(caller) {
+            Some(own) => own,
+            None => {
+                if callers.len() >= CALLERS_MAX {
+                    callers.clear();
+                    *bytes = 0;
+                }
+                *bytes += of_caller(caller);
+                callers.entry(caller.clone()).or_default()
             }
-            *bytes += of_caller(caller);
-        }
-        let own = callers.entry(caller.clone()).or_default();
+        };
         let before = own.bytes();
         let outcome = look(own);
         *bytes = (*bytes + own.bytes()).saturating_sub(before);
