@@ -17,6 +17,8 @@ use crate::{
     telemetry,
 };
 
+mod copy;
+
 /// Pause between rounds of the reaper and the collector.
 const ROUND: Duration = Duration::from_secs(5);
 /// Pause between looks at the stores.
@@ -32,6 +34,7 @@ pub fn start(app: &Arc<App>) -> Running {
     let mut set = JoinSet::new();
     set.spawn(every(ROUND, app.clone(), |app| async move { reap(&app).await }));
     set.spawn(every(ROUND, app.clone(), |app| async move { collect_all(&app).await }));
+    set.spawn(copy::run(app.clone()));
     set.spawn(every(PROBE, app.clone(), |app| async move { app.refresh_stores().await }));
     set.spawn(notify::Sender::new(app.db.clone()).run());
     set.spawn(every(ROUND, app.clone(), |_| async {

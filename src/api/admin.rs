@@ -30,6 +30,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/rules/activate", post(activate))
         .route("/rules/rollback", post(rollback))
         .merge(super::admin_stores::router())
+        .merge(super::copies::router())
         .merge(super::explain::router())
         .with_state(app)
 }

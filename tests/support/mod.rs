@@ -11,15 +11,17 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request, StatusCode},
 };
-use fanlight::{App, config::Config};
+use fanlight::{App, config::Config, store::Stores};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
 mod database;
+mod faulty;
 mod gateway;
 
 pub use database::Database;
+pub use faulty::{Faults, FaultyStore};
 pub use gateway::Gateway;
 
 /// Tokens of the development identity, by role in the tests' stories.
@@ -45,6 +47,11 @@ impl TestApp {
 
     /// With a changed configuration.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_stores(change, |stores| stores.clone()).await
+    }
+
+    /// With a changed configuration, and other stores than it makes.
+    pub async fn with_stores(change: impl FnOnce(&mut Config), exchange: impl FnOnce(&Stores) -> Stores) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create().await;
         let mut config = Config::development(folder.path());
@@ -53,7 +60,9 @@ impl TestApp {
         }
         config.database.max_connections = 4;
         change(&mut config);
-        let app = App::open(config).await.unwrap();
+        let mut app = App::open(config).await.unwrap();
+        let stores = exchange(&app.stores);
+        Arc::get_mut(&mut app).unwrap().stores = stores;
         app.db.migrate().await.unwrap();
         app.stores.refresh().await;
         let router = fanlight::api::router(app.clone());
