@@ -28,6 +28,7 @@ mod upload;
 mod view;
 
 pub use activate::{deactivate, reactivate};
+pub(crate) use copy::for_owner;
 pub use copy::{Seal, cancel_copy, copy};
 pub use create::{NewImage, create};
 pub use delete::{delete, locations, remove_copy};

@@ -154,7 +154,8 @@ impl TestApp {
         if let Some(store) = after("Invalid store identifier: ").or_else(|| after("Store ")).map(word) {
             return self.app.stores.get(&store).is_some();
         }
-        let member = after("message\":\"").filter(|_| text.contains(" not found in the member list of the image "));
+        let member = text.split_once(" not found in the member list of the image ");
+        let member = member.map(|(before, _)| before.rsplit(['"', '\n', ' ', '>']).next().unwrap_or_default());
         let image = after("No image found with ID ").or_else(|| after("Invalid marker. Image "));
         let Some(id) = image.or_else(|| after("member list of the image ")) else { return false };
         let image = id.get(..36).map(|id| self.app.db.image(id));
@@ -164,7 +165,7 @@ impl TestApp {
         }) else {
             return false;
         };
-        member.is_none_or(|text| image.member(&word(text)).is_some())
+        member.is_none_or(|project| image.member(project).is_some())
     }
 
     pub async fn get(&self, path: &str, token: &str) -> Reply {
