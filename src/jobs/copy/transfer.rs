@@ -81,7 +81,7 @@ fn writable(app: &App, store: &str) -> Result<Arc<Entry>, Stop> {
     if !health.healthy {
         return Err(Stop::Later(format!("store {store} is down: {}", health.reason.unwrap_or_default())));
     }
-    Ok(Arc::clone(entry))
+    Ok(entry)
 }
 
 impl Job<'_> {
