@@ -115,6 +115,10 @@ async fn collect_one(app: &App, permit: &Permit, deletion: &Deletion) -> Result<
         tracing::warn!(store = deletion.store, "an object waits in a store that is not configured");
         return Ok(());
     };
+    // The list may be old: once the note is gone, the name is free for a new copy of the image.
+    if !app.db.is_noted(&deletion.id).await? {
+        return Ok(());
+    }
     match entry.store().delete(permit, &deletion.url).await {
         Ok(()) => {}
         Err(e) if e.kind == StoreErrorKind::NotFound => {}

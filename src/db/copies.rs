@@ -7,7 +7,7 @@
 use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ mod lease;
 pub use lease::CopyLease;
 
 /// Life of a copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CopyState {
     /// Waits for its turn, or for a store that is down.
@@ -49,7 +49,7 @@ pub enum CopyState {
 }
 
 /// A copy, as it is told to the operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Row id.
     pub id: String,
@@ -268,6 +268,11 @@ fn list(text: &str) -> Vec<String> {
 impl CopyState {
     const ALL: [Self; 7] =
         [Self::Queued, Self::Running, Self::Cancelling, Self::Failing, Self::Done, Self::Cancelled, Self::Failed];
+
+    /// Nothing more will happen.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Cancelled | Self::Failed)
+    }
 
     /// The word of the operator's interface.
     pub fn as_str(self) -> &'static str {

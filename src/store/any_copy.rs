@@ -14,7 +14,7 @@ pub type Place = (Arc<Entry>, String);
 /// A reader over several copies.
 pub struct AnyCopy {
     size: u64,
-    current: Option<Box<dyn Reader>>,
+    current: Option<(Arc<Entry>, Box<dyn Reader>)>,
     rest: VecDeque<Place>,
     /// Stores that were read, in order; the last one is read now.
     used: Vec<String>,
@@ -32,7 +32,7 @@ impl AnyCopy {
             match open(&place, size).await {
                 Ok(reader) => {
                     let used = vec![place.0.id().to_owned()];
-                    return Ok(Self { size: reader.size(), current: Some(reader), rest, used });
+                    return Ok(Self { size: reader.size(), current: Some((place.0, reader)), rest, used });
                 }
                 Err(error) => last = error,
             }
@@ -54,8 +54,8 @@ impl AnyCopy {
             if let Ok(reader) = open(&place, Some(self.size)).await {
                 tracing::warn!(from, store = place.0.id(), "reading goes on from another copy");
                 metrics::counter!("fanlight_read_failovers_total", "store" => from.to_owned()).increment(1);
-                self.current = Some(reader);
                 self.used.push(place.0.id().to_owned());
+                self.current = Some((place.0, reader));
                 return Ok(());
             }
         }
@@ -86,7 +86,7 @@ impl Reader for AnyCopy {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let want = left.min(len);
         loop {
-            let Some(reader) = &mut self.current else {
+            let Some((entry, reader)) = &mut self.current else {
                 return Err(StoreError::temporary(StoreErrorKind::Unavailable, "read: every copy has failed"));
             };
             let failure = match reader.read_at(offset, len).await {
@@ -95,7 +95,7 @@ impl Reader for AnyCopy {
                     let text = format!("read: {} bytes at {offset} where {want} were asked for", data.len());
                     StoreError::permanent(StoreErrorKind::Unexpected, text)
                 }
-                Err(error) => error,
+                Err(error) => entry.failed(error),
             };
             self.next(failure).await?;
         }

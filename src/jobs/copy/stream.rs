@@ -32,16 +32,17 @@ pub(super) async fn pass(job: &Job<'_>, places: Vec<Place>) -> Result<String, Tr
     copied?;
     let digests = digester.finish().await.map_err(|e| Trouble::Target(e.to_string()))?;
     if !job.seal.holds(&digests) {
-        writer.abort().await.map_err(target)?;
+        writer.abort().await.map_err(|e| target(job, e))?;
         // Bytes that lay there before may have come from anywhere.
         let sole = (at == 0 && reader.used().len() == 1).then(|| reader.used().concat());
         return Err(Trouble::Mismatch(sole));
     }
-    writer.finish().await.map_err(target)
+    writer.finish().await.map_err(|e| target(job, e))
 }
 
 /// What a failure of the store that is written means.
-fn target(e: StoreError) -> Trouble {
+fn target(job: &Job<'_>, e: StoreError) -> Trouble {
+    let e = job.entry.failed(e);
     match e.kind {
         StoreErrorKind::NoSpace => Trouble::Full(e.to_string()),
         _ => Trouble::Target(e.to_string()),
@@ -58,7 +59,7 @@ async fn begin(job: &Job<'_>, size: u64) -> Result<(Box<dyn Writer>, Digester, u
                 tracing::info!(image.id = job.image.id, store = job.entry.id(), at, "copy goes on where it was");
                 return Ok((writer, digester, at));
             }
-            Err(e) if e.temporary => return Err(target(e)),
+            Err(e) if e.temporary => return Err(target(job, e)),
             Err(error) => {
                 tracing::warn!(image.id = job.image.id, store = job.entry.id(), at, %error, "copy begins anew");
             }
@@ -67,7 +68,7 @@ async fn begin(job: &Job<'_>, size: u64) -> Result<(Box<dyn Writer>, Digester, u
     }
     // Whatever lies there is of an earlier try: the store is ours for this image, and nothing of it was published.
     job.discard().await.map_err(Trouble::Target)?;
-    let writer = job.entry.store().create(job.permit, &job.image.id, Some(size)).await.map_err(target)?;
+    let writer = job.entry.store().create(job.permit, &job.image.id, Some(size)).await.map_err(|e| target(job, e))?;
     Ok((writer, start(job)?, 0))
 }
 
@@ -104,11 +105,11 @@ async fn flow(
         job.progress.read_from(reader.used().last().map(String::as_str).unwrap_or_default());
         let len = chunk.len() as u64;
         digester.update(chunk.clone()).await;
-        writer.write(chunk).await.map_err(target)?;
+        writer.write(chunk).await.map_err(|e| target(job, e))?;
         at += len;
         written.increment(len);
         if at - point >= POINT.0 || made.elapsed() >= POINT.1 {
-            job.progress.set(writer.sync().await.map_err(target)?);
+            job.progress.set(writer.sync().await.map_err(|e| target(job, e))?);
             (point, made) = (at, Instant::now());
         }
         pace(job.app.config.copies.rate_mib_s, at - from, begun).await;
