@@ -11,15 +11,26 @@ use super::{Db, dialect::Dialect, row::get, tx::args, tx::fault};
 use crate::error::{Error, Result};
 
 /// Version, name, and the text for SQLite, PostgreSQL and MySQL.
-const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[(
-    1,
-    "images",
-    [
-        include_str!("../../migrations/sqlite/0001_images.sql"),
-        include_str!("../../migrations/postgres/0001_images.sql"),
-        include_str!("../../migrations/mysql/0001_images.sql"),
-    ],
-)];
+const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[
+    (
+        1,
+        "images",
+        [
+            include_str!("../../migrations/sqlite/0001_images.sql"),
+            include_str!("../../migrations/postgres/0001_images.sql"),
+            include_str!("../../migrations/mysql/0001_images.sql"),
+        ],
+    ),
+    (
+        2,
+        "deletions",
+        [
+            include_str!("../../migrations/sqlite/0002_deletions.sql"),
+            include_str!("../../migrations/postgres/0002_deletions.sql"),
+            include_str!("../../migrations/mysql/0002_deletions.sql"),
+        ],
+    ),
+];
 
 /// Where the schema of a database stands.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -131,7 +142,7 @@ const SUSPECTS: &[(&str, &str)] = &[
     ),
     (
         "saving without an upload",
-        "SELECT i.id FROM images i WHERE i.deleted = 0 AND i.status = 'saving' \
+        "SELECT i.id FROM images i WHERE i.deleted = 0 AND i.status IN ('saving', 'importing') \
          AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) LIMIT 100",
     ),
     (

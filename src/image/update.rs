@@ -1,9 +1,12 @@
 //! Change attributes, tags and custom properties.
 
+use std::sync::Arc;
+
 use super::{
     Image,
     change::{self, Change},
     create::check_visibility,
+    locations,
     show::{check_version, load},
 };
 use crate::{
@@ -22,7 +25,17 @@ pub(super) const RETRIES: u32 = 8;
 /// # Errors
 /// `PreconditionFailed` for another version, `NotFound`, `Forbidden` by policy or property protection, `Conflict` for a property that is not there, `TooLarge`
 /// over a quota, `Invalid`.
-pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change], expected: Option<i64>) -> Result<Image> {
+pub async fn update(
+    app: &Arc<App>,
+    ctx: &Context,
+    id: &str,
+    changes: &[Change],
+    expected: Option<i64>,
+) -> Result<Image> {
+    let placed = changes.iter().any(|c| matches!(c, Change::Locations(_)));
+    if placed && app.config.images.patch_locations {
+        return locations::edit(app, ctx, id, changes, expected).await;
+    }
     edit(app, ctx, id, expected, |visible| change::apply(visible, changes, &app.config.images)).await
 }
 
