@@ -4,7 +4,7 @@ use axum::{body::Body, extract::State, http::StatusCode};
 use serde_json::{Map, Value as Json};
 
 use super::{
-    attributes::{shown, wrong_type},
+    attributes::shown,
     error::Answer,
     extract::{self, Asked, NoBody, Segments},
     images::json_response,
@@ -84,7 +84,7 @@ pub(super) fn edit(replace: bool, last: &str, value: Option<&Json>) -> Result<Lo
 
 /// A location in a PATCH.
 fn patched(location: &Json) -> Result<NewLocation> {
-    let object = location.as_object().ok_or_else(|| wrong_type(location, "'location'"))?;
+    let object = location.as_object().ok_or_else(|| wrong_type(location, "'object'"))?;
     let url = url(object)?;
     let metadata = object.get("metadata").ok_or_else(|| mismatch("'metadata' is a required property"))?;
     let metadata = metadata.as_object().ok_or_else(|| wrong_type(metadata, "'object'"))?;
@@ -136,6 +136,10 @@ fn word(object: &Map<String, Json>, name: &str, most: usize) -> Result<Option<St
     Ok(Some(text.to_ascii_lowercase()))
 }
 
+fn wrong_type(json: &Json, wanted: &str) -> Error {
+    mismatch(&format!("{} is not of type {wanted}", shown(json)))
+}
+
 fn mismatch(reason: &str) -> Error {
     Error::invalid(format!("Provided object does not match schema 'location': {reason}"))
 }
@@ -156,16 +160,16 @@ mod tests {
         let new = parse(&json!({"url": "rbd://f/p/i/snap", "validation_data": md5, "more": 1})).unwrap();
         assert_eq!(new.validation.hash, Some(("md5".into(), "d".repeat(32))));
         assert_eq!(parse(&json!({"url": "", "validation_data": {}})).unwrap().validation, Validation::default());
-        insta::assert_snapshot!(refusal(json!([])), @"");
-        insta::assert_snapshot!(refusal(json!({})), @"");
-        insta::assert_snapshot!(refusal(json!({"url": 5})), @"");
-        insta::assert_snapshot!(refusal(json!({"url": "x".repeat(256)})), @"");
-        insta::assert_snapshot!(refusal(json!({"url": "x", "validation_data": null})), @"");
-        insta::assert_snapshot!(refusal(json!({"url": "x", "validation_data": {"checksum": "1"}})), @"");
-        insta::assert_snapshot!(refusal(json!({"url": "x", "validation_data": {"os_hash_algo": "md5"}})), @"");
+        insta::assert_snapshot!(refusal(json!([])), @"Provided object does not match schema 'location': [] is not of type 'object'");
+        insta::assert_snapshot!(refusal(json!({})), @"Provided object does not match schema 'location': 'url' is a required property");
+        insta::assert_snapshot!(refusal(json!({"url": 5})), @"Provided object does not match schema 'location': 5 is not of type 'string'");
+        insta::assert_snapshot!(refusal(json!({"url": "x".repeat(256)})), @"Provided object does not match schema 'location': 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx... is too long");
+        insta::assert_snapshot!(refusal(json!({"url": "x", "validation_data": null})), @"Provided object does not match schema 'location': None is not of type 'object'");
+        insta::assert_snapshot!(refusal(json!({"url": "x", "validation_data": {"checksum": "1"}})), @"Provided object does not match schema 'location': Additional properties are not allowed ('checksum' was unexpected)");
+        insta::assert_snapshot!(refusal(json!({"url": "x", "validation_data": {"os_hash_algo": "md5"}})), @"Provided object does not match schema 'location': 'os_hash_value' is a dependency of 'os_hash_algo'");
         let hash = |algo: &str, value: &str| json!({"url": "x", "validation_data": {"os_hash_algo": algo, "os_hash_value": value}});
-        insta::assert_snapshot!(refusal(hash("crc", "1")), @"");
-        insta::assert_snapshot!(refusal(hash("md5", "xyz")), @"");
-        insta::assert_snapshot!(refusal(hash("sha512", "abcd")), @"");
+        insta::assert_snapshot!(refusal(hash("crc", "1")), @"Provided object does not match schema 'location': 'crc' is not one of ['sha1', 'sha256', 'sha512', 'md5']");
+        insta::assert_snapshot!(refusal(hash("md5", "xyz")), @"os_hash_value is not a valid hexadecimal value");
+        insta::assert_snapshot!(refusal(hash("sha512", "abcd")), @"os_hash_value is not the correct size for sha512 (should be 64 bytes)");
     }
 }

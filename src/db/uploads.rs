@@ -247,7 +247,10 @@ async fn insert(tx: &mut Tx, u: &Upload, owner: Option<&str>, reserved: i64) -> 
         u.lease_us,
         now().saturating_add(u.lease_us),
     ];
-    tx.run(sql, values).await.map(drop).map_err(|e| if is_duplicate(&e) { claims::taken().into() } else { Fail::Sql(e) })
+    tx.run(sql, values)
+        .await
+        .map(drop)
+        .map_err(|e| if is_duplicate(&e) { claims::taken().into() } else { Fail::Sql(e) })
 }
 
 /// Extends the lease, and with it locks the row: nobody takes it over while the transaction runs.

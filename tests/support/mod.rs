@@ -11,15 +11,17 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request, StatusCode},
 };
-use fanlight::{App, config::Config};
+use fanlight::{App, config::Config, store::Stores};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
 mod database;
+mod fake;
 mod gateway;
 
 pub use database::Database;
+pub use fake::{FakeStore, fakes};
 pub use gateway::Gateway;
 
 /// Tokens of the development identity, by role in the tests' stories.
@@ -45,6 +47,23 @@ impl TestApp {
 
     /// With a changed configuration.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::built(change, |_| None).await
+    }
+
+    /// With fake stores `alpha` and `beta`.
+    pub async fn faked(change: impl FnOnce(&mut Config)) -> (Self, Arc<FakeStore>, Arc<FakeStore>) {
+        let mut made = None;
+        let app = Self::built(change, |folder| {
+            let (stores, alpha, beta) = fakes(folder);
+            made = Some((alpha, beta));
+            Some(stores)
+        });
+        let app = app.await;
+        let (alpha, beta) = made.unwrap();
+        (app, alpha, beta)
+    }
+
+    async fn built(change: impl FnOnce(&mut Config), stores: impl FnOnce(&std::path::Path) -> Option<Stores>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create().await;
         let mut config = Config::development(folder.path());
@@ -53,7 +72,10 @@ impl TestApp {
         }
         config.database.max_connections = 4;
         change(&mut config);
-        let app = App::open(config).await.unwrap();
+        let mut app = App::open(config).await.unwrap();
+        if let Some(stores) = stores(folder.path()) {
+            Arc::get_mut(&mut app).unwrap().stores = stores;
+        }
         app.db.migrate().await.unwrap();
         app.stores.refresh().await;
         let router = fanlight::api::router(app.clone());
