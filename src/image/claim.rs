@@ -87,6 +87,7 @@ impl Claims {
 pub async fn add_location(app: &Arc<App>, ctx: &Context, id: &str, new: NewLocation) -> Result<()> {
     let image = load(app, id).await?;
     let permit = authz::check_image(ctx, Action::AddImageLocation, &image)?;
+    check_service(ctx, &image)?;
     // It runs on its own: the client is told by the status of the image.
     tokio::spawn(begin(app, ctx, permit, image, new).await?.finish());
     Ok(())
@@ -126,16 +127,19 @@ async fn begin(app: &Arc<App>, ctx: &Context, permit: Permit, image: Image, new:
     Ok(Claim { app: app.clone(), permit, image, ticket, new, found, _place: place })
 }
 
+/// Who may not know where data lies cannot say where it does.
+pub(super) fn check_service(ctx: &Context, image: &Image) -> Result<()> {
+    authz::check_image(ctx, Action::FetchImageLocation, image).map(drop)
+}
+
 /// An object that the caller may give to the image.
 pub(super) struct Found {
     pub entry: Arc<Entry>,
     pub size: u64,
 }
 
-/// Looks for the object at `url` and whether the caller may give it to `image`.
+/// Looks for the object at `url` and whether it may be given to `image`; after [`check_service`].
 pub(super) async fn find(app: &App, ctx: &Context, image: &Image, url: &str) -> Result<Found> {
-    // Who may not know where data lies cannot say where it does.
-    authz::check_image(ctx, Action::FetchImageLocation, image)?;
     quota::check_location(&app.config.quota, image)?;
     let (entry, name) = store_of(app, ctx, url)?;
     authz::check(ctx, Action::PlaceImage, Resource::Store(&entry.facts(), Some(image)))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Image, Location, NewLocation, Status,
     change::{Change, LocationEdit, Position},
-    claim::{claim, find, open},
+    claim::{check_service, claim, find, open},
     delete::unless_in_use,
     show::{check_version, load},
     stores::known_stores,
@@ -89,6 +89,7 @@ async fn add(
 
         // authorize
         let permit = authz::check_image(ctx, Action::SetImageLocation, &image)?;
+        check_service(ctx, &image)?;
         check_version(&image, expected)?;
         check_state(&image, "add", &[Status::Active, Status::Queued])?;
         new.validation.check_image(&image, &app.config.images.hashing_algorithm)?;

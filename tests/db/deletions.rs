@@ -18,12 +18,15 @@ fn what_cannot_be_deleted_keeps_nothing_waiting_and_is_tried_by_one_gateway() {
         }
         // The first pause, which is the shortest.
         tokio::time::sleep(Duration::from_millis(5200)).await;
-        let mut rounds = tokio::task::JoinSet::new();
-        for _ in 0..4 {
-            let db = db.clone();
-            rounds.spawn(async move { db.due_deletions(40).await.expect("a round") });
+        let mut taken = Vec::new();
+        for _ in 0..10 {
+            let mut gateways = tokio::task::JoinSet::new();
+            for _ in 0..4 {
+                let db = db.clone();
+                gateways.spawn(async move { db.due_deletions(40).await.expect("a round") });
+            }
+            taken.extend(gateways.join_all().await.into_iter().flatten().map(|d| d.id));
         }
-        let taken: Vec<_> = rounds.join_all().await.into_iter().flatten().map(|d| d.id).collect();
         assert_eq!(taken.len(), all.len(), "nobody did any of them, and all had their turn, on {kind}");
         let distinct: BTreeSet<_> = taken.iter().cloned().collect();
         assert_eq!(distinct.len(), taken.len(), "one gateway each, on {kind}");
