@@ -7,6 +7,10 @@ use crate::{
     rules::Rulebook, store::Stores,
 };
 
+mod stores;
+
+pub use stores::Reload;
+
 /// One gateway. Holds no state of its own but caches: the truth is in the database and the stores.
 pub struct App {
     /// What the operator configured.
@@ -27,6 +31,8 @@ pub struct App {
     pub boot: String,
     /// Objects that are being read before an image gets them.
     pub claims: Claims,
+    /// Stores are loaded by one at a time.
+    reloading: tokio::sync::Mutex<()>,
 }
 
 impl App {
@@ -42,8 +48,8 @@ impl App {
         let identity = Authenticator::from_config(&config.identity)?;
         let node = config.node.clone().unwrap_or_else(|| default_node(&config));
         let boot = uuid::Uuid::new_v4().simple().to_string();
-        let (journal, claims) = (Arc::default(), Claims::default());
-        Ok(Arc::new(Self { config, db, stores, rules, journal, identity, node, boot, claims }))
+        let (journal, reloading, claims) = (Arc::default(), tokio::sync::Mutex::default(), Claims::default());
+        Ok(Arc::new(Self { config, db, stores, rules, journal, identity, node, boot, claims, reloading }))
     }
 
     /// Writes events that belong to no change of a row (an image was read).

@@ -30,6 +30,7 @@ mod claims;
 mod deletions;
 mod dialect;
 mod images;
+mod inventory;
 mod ledger;
 mod list;
 mod members;
@@ -38,13 +39,16 @@ mod readers;
 mod row;
 mod schema;
 mod statement;
+mod stores;
 mod tx;
 mod uploads;
 
 pub use deletions::Deletion;
+pub use inventory::{Claim, Held};
 pub use ledger::{Drift, Usage};
 pub use outbox::StoredEvent;
 pub use schema::SchemaStatus;
+pub use stores::Holds;
 pub use uploads::{BeginUpload, Published, Upload};
 
 use dialect::Dialect;

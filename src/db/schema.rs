@@ -30,6 +30,15 @@ const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[
             include_str!("../../migrations/mysql/0002_deletions.sql"),
         ],
     ),
+    (
+        4,
+        "stores",
+        [
+            include_str!("../../migrations/sqlite/0004_stores.sql"),
+            include_str!("../../migrations/postgres/0004_stores.sql"),
+            include_str!("../../migrations/mysql/0004_stores.sql"),
+        ],
+    ),
 ];
 
 /// Where the schema of a database stands.

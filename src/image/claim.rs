@@ -8,11 +8,12 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    Image, Status, Validation,
-    show::load,
+    Image, Lease, Status, Validation,
+    show::{check_version, load},
     stores::known_stores,
+    update::again,
     upload::check_formats,
-    verify::{heartbeat, read_all},
+    verify::read_all,
 };
 use crate::{
     app::App,
@@ -21,7 +22,7 @@ use crate::{
     context::Context,
     db::{BeginUpload, Published, Upload},
     error::{Error, Kind, Result},
-    notify, quota,
+    notify, protect, quota,
     store::{Entry, Reader, StoreErrorKind},
 };
 
@@ -64,17 +65,9 @@ impl Claims {
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())
     }
 
-    /// Waits for a turn; while it waits it says that the lease of `ticket` is in use.
-    pub(super) async fn turn(&self, app: &App, ticket: Option<&Upload>) -> Result<OwnedSemaphorePermit> {
-        loop {
-            let turn = Arc::clone(&self.turns).acquire_owned();
-            if let Ok(turn) = tokio::time::timeout(heartbeat(app), turn).await {
-                return turn.map_err(Error::internal);
-            }
-            if let Some(ticket) = ticket {
-                app.db.touch_upload(ticket).await?;
-            }
-        }
+    /// Waits for a turn to read.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)
     }
 }
 
@@ -85,11 +78,8 @@ impl Claims {
 /// `NotFound`, `Forbidden` by policy or for another image's object, `Conflict` when the image is not queued or the object
 /// is not free, `Invalid` for a URL of no store or without data, `TooLarge` over cap or quota, `Unavailable`.
 pub async fn add_location(app: &Arc<App>, ctx: &Context, id: &str, new: NewLocation) -> Result<()> {
-    let image = load(app, id).await?;
-    let permit = authz::check_image(ctx, Action::AddImageLocation, &image)?;
-    check_service(ctx, &image)?;
     // It runs on its own: the client is told by the status of the image.
-    tokio::spawn(begin(app, ctx, permit, image, new).await?.finish());
+    tokio::spawn(begin(app, ctx, id, new, Action::AddImageLocation, None).await?.finish());
     Ok(())
 }
 
@@ -97,34 +87,62 @@ pub async fn add_location(app: &Arc<App>, ctx: &Context, id: &str, new: NewLocat
 pub(super) async fn claim(
     app: &Arc<App>,
     ctx: &Context,
-    permit: Permit,
-    image: Image,
+    id: &str,
     new: NewLocation,
+    expected: Option<i64>,
 ) -> Result<Image> {
-    let claim = begin(app, ctx, permit, image, new).await?;
+    let claim = begin(app, ctx, id, new, Action::SetImageLocation, expected).await?;
     tokio::spawn(claim.finish()).await.map_err(Error::internal)?
 }
 
-async fn begin(app: &Arc<App>, ctx: &Context, permit: Permit, image: Image, new: NewLocation) -> Result<Claim> {
-    if image.status != Status::Queued {
-        let status = image.status.as_str();
-        return Err(Error::conflict(format!("It's not allowed to add locations if image status is {status}.")));
-    }
-    check_formats(&image)?;
-    let found = find(app, ctx, &image, &new.url).await?;
-    let place = app.claims.enter()?;
+async fn begin(
+    app: &Arc<App>,
+    ctx: &Context,
+    id: &str,
+    new: NewLocation,
+    action: Action,
+    expected: Option<i64>,
+) -> Result<Claim> {
+    let mut tries = 0;
+    loop {
+        let image = load(app, id).await?;
 
-    // queued → importing, reservation and lease in one transaction
-    let begin = BeginUpload {
-        store: found.entry.id().to_owned(),
-        declared: Some(found.size),
-        limits: quota::limits(&app.config.quota, image.owner.as_deref()),
-        node: app.node.clone(),
-        boot: app.boot.clone(),
-        lease: std::time::Duration::from_secs(app.config.images.upload_lease_s),
-    };
-    let ticket = app.db.begin_claim(&permit, &image, begin, &new.url).await?;
-    Ok(Claim { app: app.clone(), permit, image, ticket, new, found, _place: place })
+        // authorize
+        let permit = authz::check_image(ctx, action, &image)?;
+        check_service(ctx, &image)?;
+        check_version(&image, expected)?;
+        if image.status != Status::Queued {
+            let status = image.status.as_str();
+            return Err(Error::conflict(format!("It's not allowed to add locations if image status is {status}.")));
+        }
+        check_formats(&image)?;
+
+        // placement, store, quota
+        let found = find(app, ctx, &image, &new.url).await?;
+        let place = app.claims.enter()?;
+        let begin = BeginUpload {
+            store: found.entry.id().to_owned(),
+            declared: Some(found.size),
+            limits: quota::limits(&app.config.quota, image.owner.as_deref()),
+            node: app.node.clone(),
+            boot: app.boot.clone(),
+            lease: std::time::Duration::from_secs(app.config.images.upload_lease_s),
+        };
+
+        // queued → importing, reservation and lease in one transaction; what was decided holds for the row as it was read
+        match app.db.begin_claim(&permit, &image, begin, &new.url).await {
+            Err(e) if e.kind() == Kind::Conflict && changed(app, &image).await? && again(&mut tries).await => {}
+            ticket => {
+                let (app, ctx, ticket) = (app.clone(), ctx.clone(), ticket?);
+                return Ok(Claim { app, ctx, permit, image, ticket, new, found, _place: place });
+            }
+        }
+    }
+}
+
+/// Whether a conflict may be due to a race, and not to the object.
+pub(super) async fn changed(app: &App, image: &Image) -> Result<bool> {
+    Ok(load(app, &image.id).await?.version != image.version)
 }
 
 /// Who may not know where data lies cannot say where it does.
@@ -167,7 +185,11 @@ fn store_of(app: &App, ctx: &Context, url: &str) -> Result<(Arc<Entry>, String)>
     }
     let known = known_stores(app, ctx)?;
     let ours = app.stores.iter().filter(|entry| known.contains(entry.id()));
-    let mut found: Vec<_> = ours.filter_map(|e| Some((Arc::clone(e), e.store().name_of(url).ok()?))).collect();
+    let named = |entry: Arc<Entry>| {
+        let name = entry.store().name_of(url).ok()?;
+        Some((entry, name))
+    };
+    let mut found: Vec<_> = ours.filter_map(named).collect();
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(invalid("more than one store has this URL.")),
@@ -176,16 +198,17 @@ fn store_of(app: &App, ctx: &Context, url: &str) -> Result<(Arc<Entry>, String)>
 }
 
 /// Opens an object that a client names.
-pub(super) async fn open(entry: &Entry, url: &str) -> Result<Box<dyn Reader>> {
+pub(super) async fn open(entry: &Arc<Entry>, url: &str) -> Result<Box<dyn Reader>> {
     entry.store().open(url).await.map_err(|error| match error.kind {
         StoreErrorKind::NotFound => Error::invalid("Invalid location: there is no data.").with_source(error),
-        _ => error.into(),
+        _ => entry.failed(error).into(),
     })
 }
 
 /// A claim whose lease is held.
 struct Claim {
     app: Arc<App>,
+    ctx: Context,
     permit: Permit,
     image: Image,
     ticket: Upload,
@@ -197,7 +220,11 @@ struct Claim {
 impl Claim {
     /// Publishes the object, or gives it back.
     async fn finish(self) -> Result<Image> {
-        let ended = self.publish().await;
+        let lease = Lease::hold(&self.app.db, &self.ticket);
+        let ended = tokio::select! {
+            ended = self.publish() => ended,
+            error = lease.lost() => Err(error),
+        };
         let outcome = if ended.is_ok() { "added" } else { "refused" };
         metrics::counter!("fanlight_locations_total", "outcome" => outcome).increment(1);
         if let Err(error) = &ended {
@@ -212,13 +239,13 @@ impl Claim {
 
     async fn publish(&self) -> Result<Image> {
         let (app, validation) = (&self.app, &self.new.validation);
-        let _turn = app.claims.turn(app, Some(&self.ticket)).await?;
+        let _turn = app.claims.turn().await?;
         let mut reader = open(&self.found.entry, &self.new.url).await?;
         if reader.size() != self.found.size {
             return Err(Error::new(Kind::Conflict, "The data changed while it was added."));
         }
         let algorithm = validation.hash.as_ref().map_or(app.config.images.hashing_algorithm.as_str(), |h| h.0.as_str());
-        let read = read_all(app, reader.as_mut(), algorithm, Some(&self.ticket)).await?;
+        let read = read_all(reader.as_mut(), algorithm).await?;
         validation.compare(&read)?;
 
         let after = Image { status: Status::Active, size: Some(self.found.size), ..self.image.clone() };
@@ -230,7 +257,7 @@ impl Claim {
             os_hash_algo: read.algo,
             os_hash_value: read.value,
         };
-        let events = [notify::image_event("image.update", &after)];
-        app.db.publish_upload(&self.permit, &self.ticket, done, &events).await
+        let events = [notify::image_event("image.update", &protect::told(&self.ctx, &after)?)];
+        app.db.publish_upload(&self.permit, &self.ticket, &done, &events).await
     }
 }

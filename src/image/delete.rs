@@ -11,14 +11,14 @@ use super::{
     Location, Status,
     show::{check_version, load},
     stores::check_known,
-    update::RETRIES,
+    update::again,
 };
 use crate::{
     app::App,
     authz::{self, Action},
     context::Context,
     error::{Error, Kind, Result},
-    jobs, notify,
+    jobs, notify, protect,
     store::{StoreError, StoreErrorKind},
 };
 
@@ -47,9 +47,9 @@ pub async fn delete(app: &App, ctx: &Context, id: &str, expected: Option<i64>) -
         let silent = unless_in_use(app, &image.locations, &text).await?;
 
         // commit; what was decided holds for the row as it was read, so a changed row is decided on anew
-        let events = [notify::image_deleted(&image)];
+        let events = [notify::image_deleted(&protect::told(ctx, &image)?)];
         match app.db.delete_image(&permit, &image, &events).await {
-            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
+            Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             other => break (other?, silent),
         }
     };
@@ -64,7 +64,7 @@ pub async fn delete(app: &App, ctx: &Context, id: &str, expected: Option<i64>) -
 /// Returns the stores that did not answer.
 pub(super) async fn unless_in_use(app: &App, copies: &[Location], text: &str) -> Result<BTreeSet<String>> {
     let asked = copies.iter().map(|copy| async move {
-        let Some(entry) = app.stores.get(&copy.store).cloned() else { return (copy, None) };
+        let Some(entry) = app.stores.get(&copy.store) else { return (copy, None) };
         let answer = tokio::time::timeout(IN_USE_DEADLINE, entry.store().in_use(&copy.url)).await;
         let answer = answer.unwrap_or_else(|_| {
             Err(StoreError::temporary(StoreErrorKind::Unavailable, "no answer whether the object is in use"))
@@ -112,7 +112,7 @@ pub async fn remove_copy(app: &App, ctx: &Context, store: &str, id: &str) -> Res
     let silent = unless_in_use(app, std::slice::from_ref(location), &text).await?;
 
     // commit
-    let events = [notify::image_event("image.update", &image)];
+    let events = [notify::image_event("image.update", &protect::told(ctx, &image)?)];
     let deletion = app.db.remove_location(&permit, &image, &location.id, &events).await?;
 
     // store

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    Image, Location, NewLocation, Status,
+    Image, Location, NewLocation, Status, View,
     change::{Change, LocationEdit, Position},
-    claim::{check_service, claim, find, open},
+    claim::{changed, check_service, claim, find, open},
     delete::unless_in_use,
     show::{check_version, load},
     stores::known_stores,
-    update::RETRIES,
+    update::again,
     verify::read_all,
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     digest::Digests,
     error::{Error, Kind, Result},
     jobs, notify, protect, quota,
+    store::Entry,
 };
 
 /// The locations of an image in stores that the caller may know of.
@@ -47,7 +48,7 @@ pub(super) async fn edit(
     id: &str,
     changes: &[Change],
     expected: Option<i64>,
-) -> Result<Image> {
+) -> Result<View> {
     let mixed = || Error::invalid("Locations are added one at a time, or removed, by a request about nothing else.");
     let edits = changes.iter().map(|c| if let Change::Locations(e) = c { Some(e) } else { None });
     let edits: Vec<_> = edits.collect::<Option<_>>().ok_or_else(mixed)?;
@@ -63,7 +64,7 @@ pub(super) async fn edit(
             remove(app, ctx, id, &positions.collect::<Option<Vec<_>>>().ok_or_else(mixed)?, expected).await?
         }
     };
-    protect::visible(ctx, after)
+    View::of(app, ctx, after)
 }
 
 fn check_state(image: &Image, verb: &str, states: &[Status]) -> Result<()> {
@@ -101,7 +102,7 @@ async fn add(
             _ => {}
         }
         if image.status == Status::Queued {
-            return claim(app, ctx, permit, image, new.clone()).await;
+            return claim(app, ctx, id, new.clone(), expected).await;
         }
 
         // store: another copy must be a copy
@@ -116,19 +117,19 @@ async fn add(
 
         // commit; what was decided holds for the row as it was read, so a changed row is decided on anew
         let limits = quota::limits(&app.config.quota, image.owner.as_deref());
-        let events = [notify::image_event("image.update", &image)];
+        let events = [notify::image_event("image.update", &protect::told(ctx, &image)?)];
         match app.db.adopt_location(&permit, &image, found.entry.id(), &new.url, &limits, &events).await {
-            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
+            Err(e) if e.kind() == Kind::Conflict && changed(app, &image).await? && again(&mut tries).await => {}
             other => return other,
         }
     }
 }
 
-async fn digests(app: &App, image: &Image, entry: &crate::store::Entry, url: &str) -> Result<Digests> {
+async fn digests(app: &App, image: &Image, entry: &Arc<Entry>, url: &str) -> Result<Digests> {
     let _place = app.claims.enter()?;
-    let _turn = app.claims.turn(app, None).await?;
+    let _turn = app.claims.turn().await?;
     let algorithm = image.os_hash_algo.as_deref().unwrap_or(&app.config.images.hashing_algorithm);
-    read_all(app, open(entry, url).await?.as_mut(), algorithm, None).await
+    read_all(open(entry, url).await?.as_mut(), algorithm).await
 }
 
 /// Whether what was read is the data of the image, as far as that is known.
@@ -209,7 +210,7 @@ async fn remove(
 
     // commit, store
     for location in &gone {
-        let events = [notify::image_event("image.update", &image)];
+        let events = [notify::image_event("image.update", &protect::told(ctx, &image)?)];
         let deletion = app.db.remove_location(&permit, &image, &location.id, &events).await?;
         if !silent.contains(&deletion.store) {
             jobs::collect(app, vec![deletion]).await;

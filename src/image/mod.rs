@@ -17,6 +17,7 @@ mod claim;
 mod create;
 mod delete;
 mod download;
+mod lease;
 mod list;
 mod locations;
 pub mod query;
@@ -26,12 +27,14 @@ mod stores;
 mod update;
 mod upload;
 mod verify;
+mod view;
 
 pub use activate::{deactivate, reactivate};
 pub use claim::{Claims, NewLocation, add_location};
 pub use create::{NewImage, create};
 pub use delete::{delete, remove_copy};
 pub use download::{Download, Receipt, download};
+pub use lease::Lease;
 pub use list::{Listing, list};
 pub use locations::locations;
 pub use share::{add_member, member, members, remove_member, set_member};
@@ -40,6 +43,7 @@ pub use stores::known_stores;
 pub use update::{add_tag, remove_tag, update};
 pub use upload::{UploadRequest, upload};
 pub use verify::Validation;
+pub use view::View;
 
 /// An image as the database holds it. Names and meanings are those of the Images API v2.
 #[derive(Debug, Clone, PartialEq, Eq)]

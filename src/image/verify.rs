@@ -1,11 +1,9 @@
 //! Reading data that is in a store already, and comparing it with what is said of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Image;
 use crate::{
-    app::App,
-    db::Upload,
     digest::{Digester, Digests, hex_len},
     error::{Error, Result},
     store::Reader,
@@ -94,15 +92,9 @@ impl Validation {
     }
 }
 
-/// Reads all of an object; says now and then that the lease of `ticket` is in use.
-pub(super) async fn read_all(
-    app: &App,
-    reader: &mut dyn Reader,
-    algorithm: &str,
-    ticket: Option<&Upload>,
-) -> Result<Digests> {
+/// Reads all of an object.
+pub(super) async fn read_all(reader: &mut dyn Reader, algorithm: &str) -> Result<Digests> {
     let mut digester = Digester::start(algorithm)?;
-    let mut beaten = Instant::now();
     let (size, mut at) = (reader.size(), 0);
     while at < size {
         let piece = reader.read_at(at, PIECE).await?;
@@ -111,17 +103,6 @@ pub(super) async fn read_all(
         }
         at += piece.len() as u64;
         digester.update(piece).await;
-        if let Some(ticket) = ticket
-            && beaten.elapsed() > heartbeat(app)
-        {
-            app.db.touch_upload(ticket).await?;
-            beaten = Instant::now();
-        }
     }
     digester.finish().await
-}
-
-/// Time between two signs of life.
-pub(super) fn heartbeat(app: &App) -> Duration {
-    Duration::from_secs(app.config.images.upload_lease_s) / 4
 }

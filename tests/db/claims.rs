@@ -16,13 +16,13 @@ fn a_claim_is_an_upload_that_imports() {
         assert_eq!(db.usage("p").await.expect("usage")["image_size_total"].reserved, 7);
         let taken = db.stale_uploads("n1", "b2").await.expect("the former run's");
         assert_eq!(taken.iter().map(|t| t.claims.as_deref()).collect::<Vec<_>>(), [Some(URL)]);
-        let late = db.publish_upload(&permit(), &claim, published(7), &[]).await.expect_err("fenced");
+        let late = db.publish_upload(&permit(), &claim, &published(7), &[]).await.expect_err("fenced");
         assert_eq!(late.kind(), Kind::Gone);
         db.fail_upload(&permit(), &taken[0], &[]).await.expect("given back");
         let queued = db.image(&image.id).await.expect("a read").expect("it");
         assert_eq!(queued.status, Status::Queued);
         let claim = db.begin_claim(&permit(), &queued, begin(Some(7), Limits::default()), URL).await.expect("again");
-        let done = db.publish_upload(&permit(), &claim, published(7), &[]).await.expect("published");
+        let done = db.publish_upload(&permit(), &claim, &published(7), &[]).await.expect("published");
         assert_eq!((done.status, done.locations.len()), (Status::Active, 1));
         assert_eq!(db.recount().await.expect("a recount"), []);
     });
@@ -37,7 +37,7 @@ fn two_images_cannot_claim_one_object() {
         assert_eq!(again().await.expect_err("claimed").kind(), Kind::Conflict, "on {kind}");
         let mut done = published(1);
         done.url = URL.into();
-        let held = db.publish_upload(&permit(), &claim, done, &[]).await.expect("published");
+        let held = db.publish_upload(&permit(), &claim, &done, &[]).await.expect("published");
         assert_eq!(again().await.expect_err("held").kind(), Kind::Conflict, "on {kind}");
         db.delete_image(&permit(), &held, &[]).await.expect("deleted");
         assert_eq!(again().await.expect_err("to be deleted").kind(), Kind::Conflict, "on {kind}");

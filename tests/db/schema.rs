@@ -11,7 +11,7 @@ fn migrating_twice_changes_nothing() {
         assert_eq!(db.migrate().await.expect("again"), Vec::<String>::new());
         let status = db.schema().await.expect("a status");
         assert!(status.is_current(), "{status:?}");
-        assert_eq!(status.applied, ["0001 images", "0002 deletions"]);
+        assert_eq!(status.applied, ["0001 images", "0002 deletions", "0004 stores"]);
     });
 }
 
@@ -20,9 +20,16 @@ async fn an_empty_database_is_reported_as_pending() {
     let dir = tempfile::TempDir::new().expect("a folder");
     let db = Db::connect(&fanlight::config::Database::default(), dir.path()).await.expect("a database");
     let status = db.schema().await.expect("a status");
-    assert_eq!(status.pending, ["0001 images", "0002 deletions"]);
+    assert_eq!(status.pending, ["0001 images", "0002 deletions", "0004 stores"]);
     let findings = db.check().await.expect("a check");
-    assert_eq!(findings, ["migration `0001 images` is pending", "migration `0002 deletions` is pending"]);
+    assert_eq!(
+        findings,
+        [
+            "migration `0001 images` is pending",
+            "migration `0002 deletions` is pending",
+            "migration `0004 stores` is pending"
+        ]
+    );
 }
 
 #[test]
