@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
+mod claims;
+mod deletions;
 mod images;
 mod ledger;
 pub mod list;
