@@ -9,10 +9,14 @@ pub mod conformance;
 mod error;
 mod file;
 mod lane;
+#[cfg(feature = "rbd")]
+mod rbd;
 mod stores;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
+#[cfg(feature = "rbd")]
+pub use rbd::RbdStore;
 pub use stores::{Entry, Figures, Health, InFlight, Stores};
 
 /// A back end. All paths that end in an error leave nothing behind that a reader could see.
@@ -20,6 +24,11 @@ pub use stores::{Entry, Figures, Health, InFlight, Stores};
 pub trait Store: Send + Sync {
     /// What this back end can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// What this back end is, if it knows: two stores that say the same are one, whatever their options. Asks nobody.
+    fn identity(&self) -> Option<String> {
+        None
+    }
 
     /// Room and reachability, asked of the back end itself.
     async fn probe(&self) -> Result<Room, StoreError>;
