@@ -16,6 +16,7 @@ pub mod change;
 mod create;
 mod delete;
 mod download;
+mod lease;
 mod list;
 pub mod query;
 mod share;
@@ -23,17 +24,20 @@ mod show;
 mod stores;
 mod update;
 mod upload;
+mod view;
 
 pub use activate::{deactivate, reactivate};
 pub use create::{NewImage, create};
 pub use delete::{delete, locations, remove_copy};
 pub use download::{Download, Receipt, download};
+pub use lease::Lease;
 pub use list::{Listing, list};
 pub use share::{add_member, member, members, remove_member, set_member};
 pub use show::show;
 pub use stores::known_stores;
 pub use update::{add_tag, remove_tag, update};
 pub use upload::{UploadRequest, upload};
+pub use view::View;
 
 /// An image as the database holds it. Names and meanings are those of the Images API v2.
 #[derive(Debug, Clone, PartialEq, Eq)]
