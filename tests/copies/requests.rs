@@ -49,7 +49,8 @@ async fn what_cannot_be_copied_is_refused_and_nothing_changes() {
     let case = Case::with(|c| c.quota.image_size_total = Some(1500)).await;
     let id = case.image(data(1000), &["alpha"]).await;
     let queued = case.app.queued(ALICE, "empty").await;
-    case.app.app.stores.get("gamma").unwrap().set_state(fanlight::config::StoreState::Draining);
+    let reply = case.app.admin("PUT", "/stores/gamma/state", Some(json!({"state": "draining"}))).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
     let rows = [
         (json!({"image": "nothing"}), 404),
         (json!({"image": queued}), 409),

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
+mod copies;
 mod images;
 mod ledger;
 pub mod list;
