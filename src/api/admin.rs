@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -13,7 +13,11 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{app::App, rules::Outcome, telemetry};
+use crate::{
+    app::App,
+    rules::{Fault, Outcome, Removals},
+    telemetry,
+};
 
 /// All of the operator's routes.
 pub fn router(app: Arc<App>) -> Router {
@@ -67,8 +71,17 @@ async fn rules(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Answers 200 with the new generation, or 409 with the faults; the old generation serves on then.
-async fn reload(State(app): State<Arc<App>>) -> Response {
-    app.rules.reload("admin route").await;
+async fn reload(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    let removals = match query.as_deref().unwrap_or_default() {
+        "" => Removals::Refused,
+        "accept_removals=true" => Removals::Accepted,
+        other => {
+            let text = format!("`{other}` is not known here, only `accept_removals=true`");
+            let faults = [Fault::new("query", None, text)];
+            return (StatusCode::BAD_REQUEST, Json(json!({"faults": faults}))).into_response();
+        }
+    };
+    app.rules.reload("admin route", removals).await;
     let status = app.rules.status();
     let code = if status.faults.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     (code, Json(status)).into_response()

@@ -12,6 +12,7 @@ use crate::{
 
 mod action;
 pub mod cases;
+mod classes;
 mod decide;
 pub mod diff;
 mod entities;
@@ -28,8 +29,9 @@ mod shadow;
 mod source;
 
 pub use action::Action;
+pub(crate) use classes::FILE as CLASSES_FILE;
 pub use explain::{Answer, Clause, Explanation, Outcome, Ruling, answer, explain};
-pub use grant::grant;
+pub use grant::{Sight, sight};
 pub use permit::Permit;
 pub use policies::Policies;
 pub use question::{ImageFacts, Principal, Question};
@@ -157,11 +159,7 @@ pub fn check_image(ctx: &Context, action: Action, image: &Image) -> Result<Permi
     if action != Action::GetImage && allows(ctx, Action::GetImage, Resource::Image(image))? {
         return Err(denial);
     }
-    let hidden = Error::not_found(format!("No image found with ID {}", image.id));
-    Err(match denial.decision() {
-        Some(id) => hidden.with_decision(id),
-        None => hidden,
-    })
+    Err(denial.hidden_as(Error::not_found(format!("No image found with ID {}", image.id))))
 }
 
 /// Whether the rules permit it, without a log line and without proof: to filter rows of a list and to shape bodies.

@@ -15,12 +15,15 @@ use super::{
 /// # Errors
 /// When standard output is closed.
 pub async fn run(command: &Rules) -> Result<Exit> {
-    let (method, path, args) = match command {
-        Rules::Status(args) => (Method::GET, "/rules", args),
-        Rules::Reload(args) => (Method::POST, "/rules/reload", args),
+    let (method, path, config, output) = match command {
+        Rules::Status(args) => (Method::GET, "/rules", &args.config, args.output),
+        Rules::Reload(args) => {
+            let path = if args.accept_removals { "/rules/reload?accept_removals=true" } else { "/rules/reload" };
+            (Method::POST, path, &args.config, args.output)
+        }
     };
-    match ask(&args.config, method, path, None).await {
-        Ok((status, answer)) => show(&Output::new(args.output.json), status, &answer),
+    match ask(config, method, path, None).await {
+        Ok((status, answer)) => show(&Output::new(output.json), status, &answer),
         Err(exit) => Ok(exit),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     app::App,
     config::Config,
     error::{Error, Result},
+    rules::Removals,
 };
 
 /// Serves until SIGTERM or SIGINT. SIGHUP loads rules and stores anew.
@@ -92,8 +93,10 @@ async fn wait_for_stop(app: &Arc<App>) -> Result<()> {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
-                app.rules.reload("SIGHUP").await;
-                app.reload_stores("SIGHUP").await;
+                app.rules.reload("SIGHUP", Removals::Refused).await;
+                // A store or database that does not answer must not keep SIGTERM waiting.
+                let app = Arc::clone(app);
+                tokio::spawn(async move { app.reload_stores("SIGHUP").await });
             }
         }
     }

@@ -78,7 +78,7 @@ pub struct Transfer {
 }
 
 /// States in which the store may hold bytes of the copy.
-const OPEN: &str = "('queued', 'running', 'cancelling', 'failing')";
+pub(super) const OPEN: &str = "('queued', 'running', 'cancelling', 'failing')";
 const COLUMNS: &str = "id, image_id, source, store, others, done, total, state, error, node, created_at, updated_at";
 
 impl Db {

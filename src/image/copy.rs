@@ -70,15 +70,7 @@ fn placed(app: &App, image: &Image) -> Result<Vec<String>> {
     if candidates.is_empty() {
         return Err(Error::conflict(format!("Every store has a copy of image {}", image.id)));
     }
-    let roles: BTreeSet<String> = ["member", "reader"].map(str::to_owned).into();
-    let caller = Caller { user_id: "copy".into(), project_id: image.owner.clone(), roles, ..Caller::default() };
-    let ctx = Context {
-        request_id: format!("copy-{}", image.id),
-        caller,
-        rules: app.rules.current(),
-        shadow: None,
-        journal: app.journal.clone(),
-    };
+    let ctx = for_owner(app, image);
     let request = placement::Request { image, size: image.size, explicit: None };
     match placement::plan(&ctx, &request, &candidates) {
         Ok(plan) => Ok(plan.ranked),
@@ -89,6 +81,18 @@ fn placed(app: &App, image: &Image) -> Result<Vec<String>> {
             Err(Error::conflict(text).with_source(e))
         }
         Err(e) => Err(e),
+    }
+}
+
+/// A copy has no caller; what the policies must be asked all the same is asked for a member of the owner's project.
+pub(crate) fn for_owner(app: &App, image: &Image) -> Context {
+    let roles: BTreeSet<String> = ["member", "reader"].map(str::to_owned).into();
+    Context {
+        request_id: format!("copy-{}", image.id),
+        caller: Caller { user_id: "copy".into(), project_id: image.owner.clone(), roles, ..Caller::default() },
+        rules: app.rules.current(),
+        shadow: None,
+        journal: app.journal.clone(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     digest::Digester,
     error::{Error, Kind, Result},
     format::Inspector,
-    notify, placement, quota,
+    notify, placement, protect, quota,
     store::{Entry, StoreError, StoreErrorKind, Writer},
 };
 
@@ -60,8 +60,8 @@ where
         match app.db.begin_upload(&permit, &image, begin).await {
             Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             ticket => {
-                let (app, ticket, declared) = (app.clone(), ticket?, request.declared);
-                break Run { app, permit, image, ticket, ranked, declared };
+                let (app, ctx, ticket, declared) = (app.clone(), ctx.clone(), ticket?, request.declared);
+                break Run { app, ctx, permit, image, ticket, ranked, declared };
             }
         }
     };
@@ -92,6 +92,11 @@ fn check_state(image: &Image) -> Result<()> {
         let text = format!("Image status transition from {} to saving is not allowed", image.status.as_str());
         return Err(Error::conflict(text));
     }
+    check_formats(image)
+}
+
+/// An image says what its data is before it gets any.
+pub(super) fn check_formats(image: &Image) -> Result<()> {
     if image.disk_format.is_none() || image.container_format.is_none() {
         return Err(Error::invalid("Properties disk_format, container_format must be set prior to saving data."));
     }
@@ -101,6 +106,7 @@ fn check_state(image: &Image) -> Result<()> {
 /// An upload whose lease is held.
 struct Run {
     app: Arc<App>,
+    ctx: Context,
     permit: Permit,
     image: Image,
     ticket: Upload,
@@ -122,8 +128,6 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let prepare = notify::image_prepare(&self.image, &self.ticket.store);
-        self.app.record(&[prepare]).await;
         let lease = Lease::hold(&self.app.db, &self.ticket);
         let outcome = tokio::select! {
             outcome = self.store(body) => outcome,
@@ -140,6 +144,8 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
+        let prepare = notify::image_prepare(&protect::told(&self.ctx, &self.image)?, &self.ticket.store);
+        self.app.record(&[prepare]).await;
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
         match self.receive(body, &entry, writer.as_mut()).await {
@@ -224,7 +230,7 @@ impl Run {
                 return Err(refusal.into());
             }
             digester.update(chunk.clone()).await;
-            writer.write(chunk).await.map_err(|e| failed(entry.failed(e)))?;
+            writer.write(chunk).await.map_err(|e| failed(entry, e))?;
         }
         if let Some(declared) = self.declared
             && declared != size
@@ -247,13 +253,14 @@ impl Run {
 
     /// Object first, row after, while the lease is held.
     async fn publish(&self, entry: &Arc<Entry>, writer: Box<dyn Writer>, received: Received) -> Result<()> {
-        let url = writer.finish().await.map_err(|e| failed(entry.failed(e)))?;
         let mut after = self.image.clone();
         after.status = Status::Active;
         after.size = Some(received.size);
         after.virtual_size = received.virtual_size;
         after.checksum = Some(received.digests.md5.clone());
-        let events = [notify::image_uploaded(&after), notify::image_event("image.activate", &after)];
+        let told = protect::told(&self.ctx, &after)?;
+        let events = [notify::image_uploaded(&told), notify::image_event("image.activate", &told)];
+        let url = writer.finish().await.map_err(|e| failed(entry, e))?;
         let done = Published {
             url,
             size: received.size,
@@ -278,7 +285,8 @@ impl Run {
 }
 
 /// A store that fails while data arrive: the client's data cannot be read again, so it has to send them again.
-fn failed(e: StoreError) -> Error {
+fn failed(entry: &Arc<Entry>, e: StoreError) -> Error {
+    let e = entry.failed(e);
     if e.kind == StoreErrorKind::NoSpace {
         return e.into();
     }

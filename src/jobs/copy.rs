@@ -19,7 +19,7 @@ use crate::{
     authz::Permit,
     db::{CopyLease, CopyState},
     error::{Kind, Result},
-    notify,
+    image, notify, protect,
 };
 
 mod stream;
@@ -137,7 +137,9 @@ async fn carry(app: &App, permit: &Permit, copy: &mut CopyLease, progress: &Prog
         stop = beat(app, &holder, progress, CopyState::Running) => return Err(stop),
     };
     let image = look(app, &copy.image_id).await?;
-    let events = [notify::image_event("image.update", &image)];
+    let told = protect::told(&image::for_owner(app, &image), &image);
+    let told = told.map_err(|e| Stop::Later(format!("the event could not be written: {e}")))?;
+    let events = [notify::image_event("image.update", &told)];
     match app.db.publish_copy(permit, copy, progress.source().as_deref(), &url, &events).await {
         Ok(_) => {
             tracing::info!(image.id = copy.image_id, copy = copy.id, store = copy.store, bytes = copy.total, "copied");
@@ -151,7 +153,7 @@ async fn carry(app: &App, permit: &Permit, copy: &mut CopyLease, progress: &Prog
     }
 }
 
-async fn look(app: &App, id: &str) -> Result<crate::image::Image, Stop> {
+async fn look(app: &App, id: &str) -> Result<image::Image, Stop> {
     match app.db.image(id).await {
         Ok(Some(image)) => Ok(image),
         Ok(None) => Err(Stop::GivenUp),

@@ -13,7 +13,7 @@ use crate::{
 pub(super) struct Claims {
     /// Data of images.
     pub expected: HashMap<String, Expected>,
-    /// Of an upload, or waiting to be deleted: there or not, in whatever state.
+    /// Of an upload or a copy under way, or waiting to be deleted: there or not, in whatever state.
     pub in_motion: HashSet<String>,
     /// Copies whose URL is not one of this store's.
     pub astray: Vec<Expected>,

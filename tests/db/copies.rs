@@ -62,6 +62,8 @@ fn published_in_one_transaction() {
         let after = db.publish_copy(&permit(), &copy, Some("alpha"), "file:///b", &events).await.expect("published");
         assert_eq!(after.locations.iter().map(|l| l.store.as_str()).collect::<Vec<_>>(), ["alpha", "beta"]);
         assert!(after.version > one.version);
+        let told = db.pending_events(10).await.expect("events");
+        assert_eq!(told.iter().map(|e| e.event_type.as_str()).collect::<Vec<_>>(), ["image.update"]);
         assert_eq!((usage(&db, "p").await, state(&db, &id).await), ((200, 0), CopyState::Done));
         assert_eq!(db.touch_copy(&copy, 60, None).await.expect_err("over").kind(), Kind::Gone);
         assert_eq!(db.cancel_copy(&permit(), &id).await.expect_err("over").kind(), Kind::Conflict);

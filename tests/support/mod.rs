@@ -3,7 +3,11 @@
 //! `FANLIGHT_TEST_DATABASE` names a PostgreSQL or MariaDB server in which every test makes a database of its own;
 //! without it the tests run on SQLite.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -17,10 +21,12 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 mod database;
+mod fake;
 mod faulty;
 mod gateway;
 
 pub use database::Database;
+pub use fake::{FakeStore, fakes};
 pub use faulty::{Faults, FaultyStore};
 pub use gateway::Gateway;
 
@@ -47,11 +53,28 @@ impl TestApp {
 
     /// With a changed configuration.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::with_stores(change, |stores| stores.clone()).await
+        Self::built(change, |stores, _| stores.clone()).await
     }
 
     /// With a changed configuration, and other stores than it makes.
     pub async fn with_stores(change: impl FnOnce(&mut Config), exchange: impl FnOnce(&Stores) -> Stores) -> Self {
+        Self::built(change, |stores, _| exchange(stores)).await
+    }
+
+    /// With fake stores `alpha` and `beta`.
+    pub async fn faked(change: impl FnOnce(&mut Config)) -> (Self, Arc<FakeStore>, Arc<FakeStore>) {
+        let mut made = None;
+        let app = Self::built(change, |_, folder| {
+            let (stores, alpha, beta) = fakes(folder);
+            made = Some((alpha, beta));
+            stores
+        });
+        let app = app.await;
+        let (alpha, beta) = made.unwrap();
+        (app, alpha, beta)
+    }
+
+    async fn built(change: impl FnOnce(&mut Config), exchange: impl FnOnce(&Stores, &Path) -> Stores) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create().await;
         let mut config = Config::development(folder.path());
@@ -61,7 +84,7 @@ impl TestApp {
         config.database.max_connections = 4;
         change(&mut config);
         let mut app = App::open(config).await.unwrap();
-        let stores = exchange(&app.stores);
+        let stores = exchange(&app.stores, folder.path());
         Arc::get_mut(&mut app).unwrap().stores = stores;
         app.db.migrate().await.unwrap();
         app.stores.refresh().await;
@@ -73,7 +96,7 @@ impl TestApp {
     /// Puts a policy file beside the shipped ones in force, in place of the one before it.
     pub async fn rule(&self, text: &str) {
         std::fs::write(self.folder().join("policies/more.cedar"), text).unwrap();
-        let outcome = self.app.rules.reload("test").await;
+        let outcome = self.app.rules.reload("test", fanlight::rules::Removals::Accepted).await;
         assert!(matches!(outcome, fanlight::rules::Outcome::Loaded { .. }), "{outcome:?}");
     }
 
@@ -121,12 +144,14 @@ impl TestApp {
         Reply::of(self.admin.clone(), request).await
     }
 
-    /// Every 403 names a decision, and every image that is hidden is found by the id of the request; an administrator
-    /// learns the reason for either.
+    /// Every 403 names a decision, and every image, store and membership that is hidden is found by the id of the
+    /// request; an administrator learns the reason for either.
     async fn assert_explained(&self, reply: &Reply) {
         let id = match reply.status {
             StatusCode::FORBIDDEN => reply.header("x-fanlight-decision"),
-            StatusCode::NOT_FOUND if self.is_hidden(reply).await => reply.header("x-openstack-request-id"),
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if self.is_hidden(reply).await => {
+                reply.header("x-openstack-request-id")
+            }
             _ => return,
         };
         assert!(!id.is_empty(), "a refusal without an id: {}", reply.text());
@@ -139,15 +164,31 @@ impl TestApp {
         }
     }
 
-    /// Whether the image that is said not to be there is there.
+    /// Whether what is said not to be there is there.
     async fn is_hidden(&self, reply: &Reply) -> bool {
-        assert_eq!(reply.header("x-fanlight-decision"), "", "the header would tell a hidden image from none");
+        assert_eq!(
+            reply.header("x-fanlight-decision"),
+            "",
+            "the header would tell what is hidden from what is not there"
+        );
         let text = reply.text();
-        let id = text.split("No image found with ID ").nth(1).and_then(|rest| rest.get(..36));
-        match id {
-            Some(id) => self.app.db.image(id).await.is_ok_and(|image| image.is_some()),
-            None => false,
+        let after = |words: &str| text.split(words).nth(1).map(str::to_owned);
+        let word = |text: String| text.split([' ', '"', '.', '<']).next().unwrap_or_default().to_owned();
+        if let Some(store) = after("Invalid store identifier: ").or_else(|| after("Store ")).map(word) {
+            return self.app.stores.get(&store).is_some();
         }
+        let member = text.split_once(" not found in the member list of the image ");
+        let member = member.map(|(before, _)| before.rsplit(['"', '\n', ' ', '>']).next().unwrap_or_default());
+        let image = after("No image found with ID ").or_else(|| after("Invalid marker. Image "));
+        let Some(id) = image.or_else(|| after("member list of the image ")) else { return false };
+        let image = id.get(..36).map(|id| self.app.db.image(id));
+        let Some(Ok(Some(image))) = (match image {
+            Some(image) => Some(image.await),
+            None => None,
+        }) else {
+            return false;
+        };
+        member.is_none_or(|project| image.member(project).is_some())
     }
 
     pub async fn get(&self, path: &str, token: &str) -> Reply {

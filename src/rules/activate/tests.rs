@@ -5,11 +5,14 @@ use std::{fs, path::Path, time::Duration};
 use super::*;
 use crate::{
     authz::Action,
-    rules::tests::{ADMINS, Case, READERS, may, wait_for},
+    rules::{
+        Removals,
+        tests::{ADMINS, Case, READERS, may, wait_for},
+    },
 };
 
-/// Nobody may do anything but see the rules.
-const THIRD: &str = "@id(\"third\")\npermit (principal, action == Action::\"get_rules\", resource);\n";
+/// Nobody may do anything but manage the cache.
+const THIRD: &str = "@id(\"third\")\npermit (principal, action == Action::\"manage_image_cache\", resource);\n";
 
 impl Case {
     /// A folder of policies beside the one in force.
@@ -43,10 +46,10 @@ async fn activate_and_rollback_go_forth_and_back_in_one_step_each() {
     fs::write(case.policies().join("README"), "mine").unwrap();
     let (second, third) = (case.other("second", ADMINS), case.other("third", THIRD));
     assert_eq!(case.book.activate(Some(second)).await, Outcome::Loaded { generation: 2 });
-    assert!(may(&case.book, Action::GetRules) && !may(&case.book, Action::GetImages));
+    assert!(may(&case.book, Action::ManageImageCache) && !may(&case.book, Action::GetImages));
     assert_eq!((case.holds().as_str(), text(&case.kept("000001")).as_str()), (ADMINS, READERS));
     assert_eq!(
-        case.book.reload("test").await,
+        case.book.reload("test", Removals::Accepted).await,
         Outcome::Unchanged { generation: 2 },
         "the folder holds what is in force"
     );
@@ -87,7 +90,7 @@ async fn the_candidate_is_what_activate_means_and_ends_with_it() {
     assert!(faults[0].file.ends_with("next") && faults[0].text.contains("something else"), "{faults:?}");
     case.book.reload_candidate();
     assert_eq!(case.book.activate(None).await, Outcome::Loaded { generation: 2 });
-    assert!(may(&case.book, Action::GetRules));
+    assert!(may(&case.book, Action::ManageImageCache));
     assert!(case.book.candidate().is_none() && case.book.shadow().is_none());
 }
 
@@ -95,7 +98,7 @@ async fn the_candidate_is_what_activate_means_and_ends_with_it() {
 async fn activation_puts_a_broken_folder_right_and_rollback_passes_over_broken_ones() {
     let case = Case::new();
     case.write("permit (");
-    assert!(matches!(case.book.reload("test").await, Outcome::Refused { generation: 1, .. }));
+    assert!(matches!(case.book.reload("test", Removals::Accepted).await, Outcome::Refused { generation: 1, .. }));
     assert_eq!(case.book.activate(Some(case.other("same", READERS))).await, Outcome::Unchanged { generation: 1 });
     assert!(case.book.status().faults.is_empty());
     assert_eq!(case.book.activate(Some(case.other("next", ADMINS))).await, Outcome::Loaded { generation: 2 });
@@ -182,7 +185,7 @@ async fn the_watcher_makes_no_second_generation_of_an_activation() {
     case.book.rollback().await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(case.book.status().generation, 3);
-    case.write(THIRD);
+    case.write(&format!("{READERS}{THIRD}"));
     wait_for(&case.book, 4).await;
     watch.abort();
 }
