@@ -16,6 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 mod claims;
+mod copies;
 mod deletions;
 mod images;
 mod ledger;
