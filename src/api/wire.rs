@@ -42,7 +42,7 @@ impl<'a> ImageBody<'a> {
             && authz::allows(ctx, Action::GetImageLocation, Resource::Image(image))?
         {
             if rules.show_direct_url {
-                let weight = |l: &&&Location| app.config.stores.get(&l.store).map_or(i32::MIN, |s| s.weight);
+                let weight = |l: &&&Location| app.stores.get(&l.store).map_or(i32::MIN, |e| e.config().weight);
                 // Of equals the first, as for a download.
                 body.direct_url = body.copies.iter().rev().max_by_key(weight).map(|l| l.url.as_str());
             }

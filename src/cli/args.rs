@@ -47,7 +47,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a gateway until SIGTERM or Ctrl-C; SIGHUP loads the rules anew
+    /// Run a gateway until SIGTERM or Ctrl-C; SIGHUP loads rules and stores anew
     #[command(after_help = "Examples:\n  fanlight serve\n  fanlight serve --config /etc/fanlight.toml\n  \
                             FANLIGHT_DATA_DIR=/tmp/try fanlight serve --listen 127.0.0.1:9393")]
     Serve(Serve),
@@ -80,6 +80,13 @@ pub enum Command {
     /// See and reload the rules of the running gateway
     #[command(subcommand, after_help = "Examples:\n  fanlight rules status\n  fanlight rules reload --json")]
     Rules(Rules),
+    /// See, drain, add and remove stores; compare what they hold with the database
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  fanlight store list\n  fanlight store state beta draining\n  \
+                                        fanlight store reload\n  fanlight store scrub --sample 20"
+    )]
+    Store(super::Store),
     /// Print the version
     #[command(after_help = "Example:\n  fanlight version")]
     Version,

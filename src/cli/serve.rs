@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Serves until SIGTERM or SIGINT. SIGHUP loads the rules anew.
+/// Serves until SIGTERM or SIGINT. SIGHUP loads rules and stores anew.
 ///
 /// # Errors
 /// When something that the configuration names cannot be opened, or an address is taken.
@@ -25,7 +25,7 @@ pub async fn run(config: Config) -> Result<()> {
     let admin = bind(config.admin_listen).await?;
     let app = App::open(config).await?;
     prepare_schema(&app).await?;
-    app.stores.refresh().await;
+    app.refresh_stores().await?;
     let jobs = app.start_jobs();
     super::banner::print(&app.config);
 
@@ -93,6 +93,7 @@ async fn wait_for_stop(app: &Arc<App>) -> Result<()> {
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
                 app.rules.reload("SIGHUP").await;
+                app.reload_stores("SIGHUP").await;
             }
         }
     }

@@ -2,18 +2,23 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::authz::Permit;
 
 pub mod conformance;
+mod entry;
 mod error;
 mod file;
 mod lane;
+mod status;
 mod stores;
 
+pub use entry::{Entry, Figures, Health, InFlight};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
-pub use stores::{Entry, Figures, Health, InFlight, Stores};
+pub use status::Status;
+pub use stores::{Set, Stores};
 
 /// A back end. All paths that end in an error leave nothing behind that a reader could see.
 #[async_trait]
@@ -109,4 +114,6 @@ pub struct Object {
     pub size: u64,
     /// A write that did not end.
     pub partial: bool,
+    /// When it was last written to; `None` where the store does not say.
+    pub modified: Option<Timestamp>,
 }

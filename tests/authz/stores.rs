@@ -118,7 +118,7 @@ async fn a_store_that_may_not_be_seen_answers_as_one_that_is_not_there() {
 async fn a_refused_placement_names_no_store_that_may_not_be_seen() {
     let app = with_policy(HIDDEN).await;
     for store in app.app.stores.iter() {
-        store.set_state(fanlight::config::StoreState::Draining);
+        store.set_state(Some(fanlight::config::StoreState::Draining));
     }
     let (bobs, alices) = (app.queued(BOB, "b").await, app.queued(ALICE, "a").await);
     let text = app.upload(&bobs, BOB, "data").await.outcome();

@@ -1,6 +1,10 @@
 //! Back ends against the common suite, and each one's own cases.
 
+mod binary;
 mod file;
+mod reload;
+mod scrub;
+mod states;
 mod stores;
 
 use fanlight::{
