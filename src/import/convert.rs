@@ -80,9 +80,24 @@ impl Converter {
                 let attribute = self.target.attribute(&name)?;
                 inner.map_or(Ok(Condition::Constant(false)), |inner| self.with_text(inner, &attribute))
             }
-            (None, Template::Text(right)) => Ok(caller_is(left, &right)),
+            (None, Template::Text(right)) => Ok(self.caller_is(left, &right)),
             (None, Template::Attribute(name)) => self.with_caller(left, &self.target.attribute(&name)?, &name),
             (None, Template::Around { .. }) => Err(format!("`{right}` puts an attribute into a text")),
+        }
+    }
+
+    /// A credential beside a text.
+    fn caller_is(self, credential: &str, text: &str) -> Condition {
+        match credential {
+            "project_id" => in_project(text),
+            "user_id" => Condition::atom(format!("principal == User::{}", quoted(text))),
+            "project_domain_id" => {
+                Condition::all([scoped(), Condition::atom(format!("principal.project in Domain::{}", quoted(text)))])
+            }
+            // Members of lists are compared as they are, and roles reach Glance's rules and ours in lower case.
+            _ if text != text.to_lowercase() => Condition::Constant(false),
+            "roles" => self.has_role(text),
+            _ => Condition::atom(format!("principal.service_roles.contains({})", quoted(text))),
         }
     }
 
@@ -114,10 +129,10 @@ impl Converter {
                 Condition::atom(format!("{base}.getTag({}) == {}", quoted(name), quoted(text))),
             ]),
             Attribute::Missing => Condition::Constant(false),
-            Attribute::Own if text == "None" => Condition::any([scoped().negated(), caller_is("project_id", text)]),
-            Attribute::Own => caller_is("project_id", text),
+            Attribute::Own if text == "None" => Condition::any([scoped().negated(), in_project(text)]),
+            Attribute::Own => in_project(text),
             Attribute::Member if text == "None" => self.is_member().negated(),
-            Attribute::Member => Condition::all([caller_is("project_id", text), self.is_member()]),
+            Attribute::Member => Condition::all([in_project(text), self.is_member()]),
         })
     }
 
@@ -206,22 +221,8 @@ fn number(text: &str) -> Option<String> {
     text.parse::<i64>().ok().map(|n| n.to_string()).filter(|n| n == text)
 }
 
-/// A credential beside a text.
-fn caller_is(credential: &str, text: &str) -> Condition {
-    match credential {
-        "project_id" => {
-            Condition::all([scoped(), Condition::atom(format!("principal.project == Project::{}", quoted(text)))])
-        }
-        "user_id" => Condition::atom(format!("principal == User::{}", quoted(text))),
-        "project_domain_id" => {
-            Condition::all([scoped(), Condition::atom(format!("principal.project in Domain::{}", quoted(text)))])
-        }
-        // Members of lists are compared as they are, and roles reach Glance's rules and ours in lower case.
-        list if text == text.to_lowercase() => {
-            Condition::atom(format!("principal.{list}.contains({})", quoted(text)))
-        }
-        _ => Condition::Constant(false),
-    }
+fn in_project(id: &str) -> Condition {
+    Condition::all([scoped(), Condition::atom(format!("principal.project == Project::{}", quoted(id)))])
 }
 
 #[cfg(test)]
@@ -277,7 +278,11 @@ mod tests {
         let rows = [
             (own, Target::Project, "principal has project"),
             (own, Target::Empty, "false"),
-            ("'blue':%(project_id)s", Target::Project, "principal has project && principal.project == Project::\"blue\""),
+            (
+                "'blue':%(project_id)s",
+                Target::Project,
+                "principal has project && principal.project == Project::\"blue\"",
+            ),
             ("'public':%(visibility)s", Target::Namespace, "resource.visibility == \"public\""),
             ("project_id:%(owner)s", Target::Namespace, "false"),
             ("'gold':%(class)s", Target::Created, "false"),
@@ -289,7 +294,16 @@ mod tests {
                 "principal has project && resource.image.visibility == \"shared\" && !(principal has project && \
                  resource.image has owner && resource.image.owner == principal.project)",
             ),
-            ("not role:a", Target::Property, "!(principal.roles.contains(\"a\") || principal.service_roles.contains(\"a\"))"),
+            (
+                "not role:a",
+                Target::Property,
+                "!(principal.roles.contains(\"a\") || principal.service_roles.contains(\"a\"))",
+            ),
+            (
+                "not roles:a",
+                Target::Property,
+                "!(principal.roles.contains(\"a\") || principal.service_roles.contains(\"a\"))",
+            ),
             ("role:a", Target::Property, "principal.roles.contains(\"a\")"),
         ];
         for (rule, target, wanted) in rows {

@@ -4,7 +4,7 @@
 use super::{
     check::Check,
     rules::Rules,
-    value::{Values, Value, literal},
+    value::{Value, Values, literal},
 };
 
 /// Rules within rules: beyond, a rule refers to itself.

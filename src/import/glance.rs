@@ -19,7 +19,20 @@ pub fn glance(rules: &Rules, question: &Question) -> Option<bool> {
     rules.get(question.action.as_str())?;
     let case = Case { rules, question, target: Target::of(question.action) };
     let admin = case.rule("context_is_admin", &Values::new());
-    Some(case.named().iter().all(|name| case.rule(name, &case.target())) && case.code(admin))
+    Some(rules_of(question.action).iter().all(|name| case.rule(name, &case.target())) && case.code(admin))
+}
+
+/// The rules that Glance asks for an action. Members are asked for by way of their image, and one member by way of looking
+/// it up.
+pub(super) fn rules_of(action: Action) -> Vec<&'static str> {
+    let mut names = vec![action.as_str()];
+    if is_of_members(action) {
+        names.push("get_image");
+    }
+    if matches!(action, Action::ModifyMember | Action::DeleteMember) {
+        names.push("get_member");
+    }
+    names
 }
 
 /// What the caller is to rules: oslo.context's values of a token.
@@ -48,18 +61,6 @@ impl Case<'_> {
     fn rule(&self, name: &str, target: &Values) -> bool {
         let check = self.rules.check(name);
         check.is_some_and(|check| evaluate::holds(check, self.rules, &credentials(self.question), target))
-    }
-
-    /// The rules that are asked. Members are asked for by way of their image, and one member by way of looking it up.
-    fn named(&self) -> Vec<&'static str> {
-        let mut names = vec![self.question.action.as_str()];
-        if is_of_members(self.question.action) {
-            names.push("get_image");
-        }
-        if matches!(self.question.action, Action::ModifyMember | Action::DeleteMember) {
-            names.push("get_member");
-        }
-        names
     }
 
     fn project(&self) -> Option<&str> {
@@ -185,6 +186,8 @@ pub enum Stricter {
     RoleCase,
     /// The roles of a service token count as the user's when Glance protects properties.
     ServiceRoles,
+    /// A rule that Glance asks as well is not convertible.
+    Refused,
 }
 
 impl Stricter {
@@ -197,6 +200,7 @@ impl Stricter {
             Self::OwnMember => "a project does not take itself off an image with `delete_member`; it rejects it",
             Self::RoleCase => "a role that an attribute names counts in lower case only",
             Self::ServiceRoles => "roles of a service token do not count as the user's for properties",
+            Self::Refused => "nobody, because `get_image` or `get_member` is not convertible",
         }
     }
 

@@ -206,7 +206,10 @@ impl Section {
         }
         let regex = Regex::new(pattern).map_err(|e| {
             let text = e.to_string();
-            format!("section `{pattern}`: no regular expression that is known here: {}", text.lines().last().unwrap_or(""))
+            format!(
+                "section `{pattern}`: no regular expression that is known here: {}",
+                text.lines().last().unwrap_or("")
+            )
         })?;
         Ok(Self { pattern: pattern.to_owned(), regex, line, who: [None, None, None, None] })
     }
@@ -292,7 +295,7 @@ delete = @
 
     /// Glance's way: the first section whose expression is found in the name.
     fn original(operation: &str, name: &str, roles: &[&str]) -> bool {
-        let found = |pattern: &str| regex::Regex::new(pattern).unwrap().is_match(name);
+        let found = |pattern: &str| Regex::new(pattern).unwrap().is_match(name);
         let has = |role: &str| roles.contains(&role);
         if found("^x_none_.*") {
             operation == "read"
@@ -327,9 +330,16 @@ delete = @
     fn a_star_that_is_a_letter_stays_one() {
         let all = "create = @\nread = @\nupdate = @\ndelete = @\n";
         let policies = converted(&format!("[^a\\*]\n{all}[^b.*\\*.*$]\n{all}"), Mode::Roles, &Rules::default());
-        for (name, wanted) in
-            [("a*", true), ("a*b", true), ("a**", true), ("a", false), ("ab", false), ("b*", true), ("bc*d", true), ("bc", false)]
-        {
+        for (name, wanted) in [
+            ("a*", true),
+            ("a*b", true),
+            ("a**", true),
+            ("a", false),
+            ("ab", false),
+            ("b*", true),
+            ("bc*d", true),
+            ("bc", false),
+        ] {
             assert_eq!(may(&policies, "read", name, &[]), wanted, "{name}");
         }
     }

@@ -1,6 +1,6 @@
 //! The proof of a conversion: random questions, answered by Glance's rules and code as they are and by the policies.
 //!
-//! A question that Glance permits and the policies deny must have one of the known reasons; one that the policies permit
+//! The sides share the parser only. A question that Glance permits and the policies deny must have one of the known reasons; one that the policies permit
 //! and Glance denies is a defect of the conversion.
 
 use std::{
@@ -12,10 +12,12 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     check::Check,
-    glance::{Stricter, glance},
+    convert::convert,
+    glance::{Stricter, glance, rules_of},
     protections::Protections,
     questions::Words,
     rules::Rules,
+    target::Target,
 };
 use crate::{
     authz::{self, Action, Outcome, Policies, Question},
@@ -74,6 +76,8 @@ pub fn prove(original: Original<'_>, policies: &Policies, count: u64) -> Result<
 
 /// Threads that ask.
 const PARTS: usize = 8;
+/// Questions about properties for one about each rule.
+const PROPERTIES: usize = 8;
 
 impl Finding {
     fn add(&mut self, other: Self) {
@@ -91,23 +95,33 @@ struct Prover<'a> {
     original: Original<'a>,
     policies: &'a Policies,
     words: Words,
-    /// Each with whether its rule has a role in it that the target names.
-    actions: Vec<(Action, bool)>,
+    /// Each with why it is stricter, if it is so whatever is asked.
+    actions: Vec<(Action, Option<Stricter>)>,
 }
 
 impl<'a> Prover<'a> {
     fn new(original: Original<'a>, policies: &'a Policies) -> Self {
         let rules = original.rules;
-        let mut actions: Vec<(Action, bool)> = rules
+        let converts = |name: &str| rules.resolved(name).is_ok_and(|check| convert(&check, Target::Image).is_ok());
+        let always = |action: Action| {
+            let names = rules_of(action).into_iter();
+            let named = names.clone().any(|name| rules.resolved(name).is_ok_and(|check| has_named_role(&check)));
+            let refused = names.skip(1).any(|name| !converts(name));
+            if refused { Some(Stricter::Refused) } else { named.then_some(Stricter::RoleCase) }
+        };
+        let mut actions: Vec<_> = rules
             .iter()
-            .filter_map(|(name, _)| Some((name.parse().ok()?, rules.resolved(name).ok()?)))
-            .map(|(action, check)| (action, has_named_role(&check)))
+            .filter(|(name, _)| rules.resolved(name).is_ok())
+            .filter_map(|(name, _)| name.parse().ok())
+            .map(|action| (action, always(action)))
             .collect();
         let mut words = Words::of(rules);
         if let Some(protections) = original.protections {
             use Action::{CreateProperty, DeleteProperty, ReadProperty, UpdateProperty};
             protections.roles().for_each(|role| words.add_role(role));
-            actions.extend([CreateProperty, ReadProperty, UpdateProperty, DeleteProperty].map(|action| (action, false)));
+            let properties = [CreateProperty, ReadProperty, UpdateProperty, DeleteProperty];
+            // Often, for there may be many sections.
+            actions.extend(properties.iter().cycle().take(PROPERTIES * properties.len()).map(|action| (*action, None)));
         }
         Self { original, policies, words, actions }
     }
@@ -117,14 +131,15 @@ impl<'a> Prover<'a> {
         let mut findings: BTreeMap<Action, Finding> = BTreeMap::new();
         for number in numbers {
             let turn = usize::try_from(number).unwrap_or_default() % self.actions.len().max(1);
-            let Some((action, named)) = self.actions.get(turn).copied() else { break };
+            let Some((action, always)) = self.actions.get(turn).copied() else { break };
             let question = self.question(&mut rng, action);
             let there = self.there(&question);
             let here = authz::answer(self.policies, &question)?.outcome == Outcome::Permit;
             let finding = findings.entry(action).or_default();
             finding.asked += 1;
             finding.permitted += u64::from(there);
-            let reason = Stricter::of(&question).or_else(|| (named && shouts(&question)).then_some(Stricter::RoleCase));
+            let always = always.filter(|reason| *reason != Stricter::RoleCase || shouts(&question));
+            let reason = Stricter::of(&question).or(always);
             match (there, here, reason) {
                 (true, false, Some(reason)) => *finding.stricter.entry(reason).or_default() += 1,
                 (one, other, _) if one != other => {

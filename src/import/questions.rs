@@ -87,7 +87,10 @@ impl Words {
 
     /// An attribute that roles are compared with.
     fn names_roles(&mut self, attribute: String) {
-        self.attributes.entry(attribute).or_default().extend(["member", "reader", "Member", "other"].map(str::to_owned));
+        self.attributes
+            .entry(attribute)
+            .or_default()
+            .extend(["member", "reader", "Member", "other"].map(str::to_owned));
         self.add_role("none");
     }
 

@@ -1,11 +1,6 @@
 //! What an operator should know of a rule although it is converted.
 
-use super::{
-    check::Check,
-    credentials::is_unknown,
-    rules::Rules,
-    value::literal,
-};
+use super::{check::Check, credentials::is_unknown, rules::Rules, value::literal};
 
 /// What is worth knowing of one rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,10 +30,9 @@ impl Remarks {
                 &mut self.looser,
                 format!("`service_roles:{right}` holds in every spelling of the role; to Glance in this one only"),
             ),
-            Check::Compare { left, .. } if literal(left).is_none() && is_unknown(left) => (
-                &mut self.notes,
-                format!("Glance 33 has no credential `{left}`: the check fails, there and here"),
-            ),
+            Check::Compare { left, .. } if literal(left).is_none() && is_unknown(left) => {
+                (&mut self.notes, format!("Glance 33 has no credential `{left}`: the check fails, there and here"))
+            }
             _ => return,
         };
         if !list.contains(&text) {

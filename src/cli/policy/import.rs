@@ -163,13 +163,7 @@ fn reasons(finding: &Finding) -> Vec<String> {
     finding.stricter.keys().filter(|s| **s != Stricter::NoProject).map(|s| s.text().to_owned()).collect()
 }
 
-fn show(
-    out: &Output,
-    args: &Import,
-    files: &Files,
-    report: Report,
-    findings: &Findings,
-) -> Result<()> {
+fn show(out: &Output, args: &Import, files: &Files, report: Report, findings: &Findings) -> Result<()> {
     if out.is_json() {
         return out.json(&report);
     }
@@ -256,7 +250,7 @@ mod tests {
         let converted = converted.unwrap();
         let row = |name: &str| {
             let (_, outcome) = converted.outcomes.iter().find(|(n, _)| n == name).unwrap();
-            super::row(&converted.rules, name, outcome, None)
+            row(&converted.rules, name, outcome, None)
         };
         assert_eq!((row("cache_list").result, row("cache_prune").result), ("same", "same"));
         assert!(row("cache_list").why[0].contains("no credential `tenant`"));
@@ -274,7 +268,7 @@ mod tests {
         let policies = Policies::load(&read).map_err(|f| format!("{f:?}")).unwrap();
         let text = fs::read_to_string(out.join("glance-rules.cedar")).unwrap();
         assert!(text.contains("policy.yaml:1") && text.contains("principal.roles.contains(\"auditor\")"), "{text}");
-        let findings = import::prove(converted.original(), &policies, 1_000).unwrap();
+        let findings = import::prove(converted.original(), &policies, 6_000).unwrap();
         assert!(findings.values().all(|f| f.different.is_none()));
         let rows = rows(&args, &converted, &findings);
         let row = rows.iter().find(|row| row.rule == "get_image").unwrap();
