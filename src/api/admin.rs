@@ -13,7 +13,11 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{app::App, rules::Outcome, telemetry};
+use crate::{
+    app::App,
+    rules::{Outcome, Removals},
+    telemetry,
+};
 
 /// All of the operator's routes.
 pub fn router(app: Arc<App>) -> Router {
@@ -65,9 +69,17 @@ async fn rules(State(app): State<Arc<App>>) -> Response {
     Json(app.rules.status()).into_response()
 }
 
+/// What the operator says of a reload.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Reload {
+    accept_removals: bool,
+}
+
 /// Answers 200 with the new generation, or 409 with the faults; the old generation serves on then.
-async fn reload(State(app): State<Arc<App>>) -> Response {
-    app.rules.reload("admin route").await;
+async fn reload(State(app): State<Arc<App>>, wish: Option<Json<Reload>>) -> Response {
+    let accept = wish.is_some_and(|Json(wish)| wish.accept_removals);
+    app.rules.reload("admin route", if accept { Removals::Accepted } else { Removals::Refused }).await;
     let status = app.rules.status();
     let code = if status.faults.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     (code, Json(status)).into_response()

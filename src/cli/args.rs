@@ -78,7 +78,11 @@ pub enum Command {
     )]
     Policy(super::Policy),
     /// See and reload the rules of the running gateway
-    #[command(subcommand, after_help = "Examples:\n  fanlight rules status\n  fanlight rules reload --json")]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  fanlight rules status\n  fanlight rules reload --json\n  \
+                                        fanlight rules reload --accept-removals"
+    )]
     Rules(Rules),
     /// See, drain, add and remove stores; compare what they hold with the database
     #[command(
@@ -180,7 +184,21 @@ pub enum Rules {
     /// Show the generation in force, and the faults of the last candidate
     Status(Check),
     /// Load policies and plug-ins anew; if anything is wrong, the old ones go on serving
-    Reload(Check),
+    Reload(Reload),
+}
+
+/// `rules reload`
+#[derive(Debug, Clone, Args)]
+pub struct Reload {
+    /// Policies that are in force and not in the folder any more are gone on purpose
+    #[arg(long)]
+    pub accept_removals: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// For people or for scripts.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 pub(super) fn key_value(text: &str) -> Result<(String, String), String> {

@@ -14,6 +14,7 @@ use crate::{
     app::App,
     config::Config,
     error::{Error, Result},
+    rules::Removals,
 };
 
 /// Serves until SIGTERM or SIGINT. SIGHUP loads rules and stores anew.
@@ -92,7 +93,7 @@ async fn wait_for_stop(app: &Arc<App>) -> Result<()> {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
-                app.rules.reload("SIGHUP").await;
+                app.rules.reload("SIGHUP", Removals::Refused).await;
                 app.reload_stores("SIGHUP").await;
             }
         }

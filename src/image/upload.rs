@@ -18,7 +18,7 @@ use crate::{
     digest::Digester,
     error::{Error, Kind, Result},
     format::Inspector,
-    notify, placement, quota,
+    notify, placement, protect, quota,
     store::{Entry, Writer},
 };
 
@@ -60,8 +60,8 @@ where
         match app.db.begin_upload(&permit, &image, begin).await {
             Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             ticket => {
-                let (app, ticket, declared) = (app.clone(), ticket?, request.declared);
-                break Run { app, permit, image, ticket, ranked, declared };
+                let (app, ctx, ticket, declared) = (app.clone(), ctx.clone(), ticket?, request.declared);
+                break Run { app, ctx, permit, image, ticket, ranked, declared };
             }
         }
     };
@@ -101,6 +101,7 @@ fn check_state(image: &Image) -> Result<()> {
 /// An upload whose lease is held.
 struct Run {
     app: Arc<App>,
+    ctx: Context,
     permit: Permit,
     image: Image,
     ticket: Upload,
@@ -122,8 +123,6 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let prepare = notify::image_prepare(&self.image, &self.ticket.store);
-        self.app.record(&[prepare]).await;
         let lease = Lease::hold(&self.app.db, &self.ticket);
         let outcome = tokio::select! {
             outcome = self.store(body) => outcome,
@@ -140,6 +139,8 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
+        let prepare = notify::image_prepare(&protect::told(&self.ctx, &self.image)?, &self.ticket.store);
+        self.app.record(&[prepare]).await;
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
         match self.receive(body, &entry, writer.as_mut()).await {
@@ -247,13 +248,14 @@ impl Run {
 
     /// Object first, row after, while the lease is held.
     async fn publish(&self, entry: &Arc<Entry>, writer: Box<dyn Writer>, received: Received) -> Result<()> {
-        let url = writer.finish().await.map_err(|e| entry.failed(e))?;
         let mut after = self.image.clone();
         after.status = Status::Active;
         after.size = Some(received.size);
         after.virtual_size = received.virtual_size;
         after.checksum = Some(received.digests.md5.clone());
-        let events = [notify::image_uploaded(&after), notify::image_event("image.activate", &after)];
+        let told = protect::told(&self.ctx, &after)?;
+        let events = [notify::image_uploaded(&told), notify::image_event("image.activate", &told)];
+        let url = writer.finish().await.map_err(|e| entry.failed(e))?;
         let done = Published {
             url,
             size: received.size,

@@ -6,6 +6,7 @@ mod http;
 mod imported;
 mod lists;
 mod matrix;
+mod properties;
 mod reload;
 mod shadow;
 mod shipped;
