@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::authz::Permit;
 
+mod any_copy;
 pub mod conformance;
 mod entry;
 mod error;
@@ -14,6 +15,7 @@ mod lane;
 mod status;
 mod stores;
 
+pub use any_copy::{AnyCopy, Place};
 pub use entry::{Entry, Figures, Health, InFlight};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;

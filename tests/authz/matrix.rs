@@ -26,7 +26,8 @@ Images belong to project `blue` and are shared with `accepted`, `pending` and `r
   nobody    no token                             owner     member of blue          o-reader  reader of blue
   other     member of green                      o+svc     owner, service token    svc       role service only
   accepted, pending, rejected  members of those projects; acc-read  reader of `accepted`
-  admin     admin of ops                         unscoped  admin, member, reader without a project
+  manager   manager, member, reader of blue      admin     admin, and what it implies, of ops
+  unscoped, domain, system  all these roles and service without a project: in no scope, in the domain, in the system
 
 ";
 
@@ -40,6 +41,8 @@ fn callers() -> Vec<(&'static str, Caller)> {
         ..Caller::default()
     };
     let member = ["member", "reader"];
+    let admin = ["admin", "manager", "member", "reader"];
+    let all = ["admin", "manager", "member", "reader", "service"];
     let with_service = Caller { service_roles: ["service".to_owned()].into(), ..of(Some("blue"), &member) };
     vec![
         ("nobody", Caller::default()),
@@ -52,8 +55,12 @@ fn callers() -> Vec<(&'static str, Caller)> {
         ("pending", of(Some("pending"), &member)),
         ("rejected", of(Some("rejected"), &member)),
         ("svc", of(Some("service"), &["service"])),
-        ("admin", of(Some("ops"), &["admin", "member", "reader"])),
-        ("unscoped", of(None, &["admin", "member", "reader", "service"])),
+        ("manager", of(Some("blue"), &["manager", "member", "reader"])),
+        ("admin", of(Some("ops"), &admin)),
+        ("unscoped", Caller { user_domain_id: None, ..of(None, &all) }),
+        ("domain", Caller { domain_id: Some("default".into()), ..of(None, &all) }),
+        // Keystone's system scope names neither project nor domain.
+        ("system", of(None, &all)),
     ]
 }
 
@@ -152,9 +159,7 @@ fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
         | Action::GetAllImages
         | Action::StoresInfoDetail
         | Action::ManageImageCache
-        | Action::ReloadRules
         | Action::ExplainDecision
-        | Action::GetRules
         | Action::GetMetadefNamespaces
         | Action::ListMetadefResourceTypes
         | Action::GetTask
@@ -211,9 +216,9 @@ fn contexts(files: &Files) -> Vec<Context> {
     callers().into_iter().map(context).collect()
 }
 
-fn heading(out: &mut String, action: Action) {
+fn heading(out: &mut String, action: Action, count: usize) {
     write!(out, "{:<32}", action.as_str()).unwrap();
-    for (name, _) in callers() {
+    for (name, _) in callers().iter().take(count) {
         write!(out, " {name:>8}").unwrap();
     }
     out.push('\n');
@@ -223,7 +228,7 @@ fn table(files: &Files) -> String {
     let (contexts, images) = (contexts(files), images());
     let mut out = HEAD.to_owned();
     for action in Action::ALL {
-        heading(&mut out, *action);
+        heading(&mut out, *action, contexts.len());
         rows(*action, &images, &mut |state, resource| {
             write!(out, "  {state:<30}").unwrap();
             for ctx in &contexts {
@@ -282,7 +287,7 @@ sign, as in `authz.txt`. Where not, Glance's sign comes first and the number nam
   3  an image or a namespace without an owner is everybody's
   4  who is an administrator or a reader is so without a project, too; a token without a project gets nothing here
 
-There are no other differences.
+There are no other differences. Tokens of a domain or of the system get nothing here and, by the scope of its rules, in Glance.
 
 ";
 
@@ -309,10 +314,11 @@ fn glances(rules: &Rules, caller: &Caller, action: Action, resource: Resource<'_
 #[test]
 fn golden_matrix_of_glance_and_of_its_rules_imported() {
     let (rules, files) = imported();
-    let (contexts, images) = (contexts(&files), images());
+    let (mut contexts, images) = (contexts(&files), images());
+    contexts.truncate(callers().iter().position(|(name, _)| *name == "domain").unwrap());
     let mut out = GLANCE.to_owned();
     for action in Action::ALL.iter().copied().filter(|action| rules.get(action.as_str()).is_some()) {
-        heading(&mut out, action);
+        heading(&mut out, action, contexts.len());
         rows(action, &images, &mut |state, resource| {
             write!(out, "  {state:<30}").unwrap();
             for ctx in &contexts {
