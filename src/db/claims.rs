@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::{
-    Db, changes, images,
+    Db, changes, copies, images,
     ledger::{self, Charge},
     outbox,
     row::{now, signed},
@@ -55,6 +55,9 @@ pub(super) async fn check_free(tx: &mut Tx, image: &str, store: &str, url: &str)
         if tx.number(sql, args![image, store, url]).await? > 0 {
             return Err(taken().into());
         }
+    }
+    if copies::is_written(tx, store, url).await? {
+        return Err(taken().into());
     }
     Ok(())
 }
