@@ -22,6 +22,24 @@ const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[
         ],
     ),
     (
+        2,
+        "deletions",
+        [
+            include_str!("../../migrations/sqlite/0002_deletions.sql"),
+            include_str!("../../migrations/postgres/0002_deletions.sql"),
+            include_str!("../../migrations/mysql/0002_deletions.sql"),
+        ],
+    ),
+    (
+        3,
+        "copies",
+        [
+            include_str!("../../migrations/sqlite/0003_copies.sql"),
+            include_str!("../../migrations/postgres/0003_copies.sql"),
+            include_str!("../../migrations/mysql/0003_copies.sql"),
+        ],
+    ),
+    (
         4,
         "stores",
         [
@@ -142,8 +160,13 @@ const SUSPECTS: &[(&str, &str)] = &[
     ),
     (
         "saving without an upload",
-        "SELECT i.id FROM images i WHERE i.deleted = 0 AND i.status = 'saving' \
+        "SELECT i.id FROM images i WHERE i.deleted = 0 AND i.status IN ('saving', 'importing') \
          AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) LIMIT 100",
+    ),
+    (
+        "deleted but still being copied",
+        "SELECT i.id FROM images i WHERE i.deleted = 1 \
+         AND EXISTS (SELECT 1 FROM copies c WHERE c.image_id = i.id AND c.state IN ('queued', 'running')) LIMIT 100",
     ),
     (
         "deleted but still with data",
