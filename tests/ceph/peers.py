@@ -22,7 +22,7 @@ CONF = nova_conf.CONF
 
 
 def configure(folder: pathlib.Path, a: Cluster, b: Cluster) -> None:
-    """Backends of Glance: `a` and `b` as shipped, and `a-thin`, `a-odd`, `a-small` on the same pool as `a`."""
+    """Backends of Glance: `a` and `b` as shipped, and others on the same pools."""
     backends = {
         "a": (a, ""),
         "b": (b, ""),
@@ -30,6 +30,7 @@ def configure(folder: pathlib.Path, a: Cluster, b: Cluster) -> None:
         # No power of two: written in pieces of 3 MiB on objects of 2 MiB.
         "a-odd": (a, "rbd_store_chunk_size = 3"),
         "a-small": (a, "rbd_store_chunk_size = 1"),
+        "b-odd-thin": (b, "rbd_store_chunk_size = 3\nrbd_thin_provisioning = true"),
     }
     lines = ["[DEFAULT]", "enabled_backends = " + ", ".join(f"{name}:rbd" for name in backends)]
     lines += ["[glance_store]", "default_backend = a"]
