@@ -82,7 +82,7 @@ def server(clusters, tmp_path_factory):
     stores = "\n".join(
         [
             rbd_store("a", clusters["a"], default=True, labels={"class": "ssd"}),
-            rbd_store("b", clusters["b"], chunk_size_mib=3, thin_provisioning=True, labels={"class": "hdd"}),
+            rbd_store("b", clusters["b"], chunk_size_mib=2, thin_provisioning=True, labels={"class": "hdd"}),
             rbd_store("c", clusters["c"], data_pool="images-data", labels={"class": "archive"}),
         ]
     )

@@ -30,7 +30,7 @@ def configure(folder: pathlib.Path, a: Cluster, b: Cluster) -> None:
         # No power of two: written in pieces of 3 MiB on objects of 2 MiB.
         "a-odd": (a, "rbd_store_chunk_size = 3"),
         "a-small": (a, "rbd_store_chunk_size = 1"),
-        "b-odd-thin": (b, "rbd_store_chunk_size = 3\nrbd_thin_provisioning = true"),
+        "b-small-thin": (b, "rbd_store_chunk_size = 2\nrbd_thin_provisioning = true"),
     }
     lines = ["[DEFAULT]", "enabled_backends = " + ", ".join(f"{name}:rbd" for name in backends)]
     lines += ["[glance_store]", "default_backend = a"]

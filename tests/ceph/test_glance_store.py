@@ -13,7 +13,7 @@ from images import DATA
 pytestmark = pytest.mark.usefixtures("tidy")
 
 # The stores of the gateway, and backends of Glance that are set up alike.
-ALIKE = [("a", "a"), ("b", "b-odd-thin")]
+ALIKE = [("a", "a"), ("b", "b-small-thin")]
 SIZES = pytest.mark.parametrize("sized", [True, False], ids=["known", "unknown"])
 BODIES = pytest.mark.parametrize(
     "data", [DATA, DATA[: 8 << 20], b"x", bytes(9 << 20)], ids=["odd", "even", "one byte", "zeros"]
