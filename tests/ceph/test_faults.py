@@ -30,6 +30,10 @@ upload_lease_s = 10
 
 [http]
 idle_timeout_s = 10
+
+# Slow enough to be hit.
+[copies]
+rate_mib_s = 24
 """
 
 
@@ -236,6 +240,34 @@ def test_delete(cloud, a, row, fault):
             assert images.eventually(lambda: cloud.http(ALICE, "GET", f"/v2/images/{image}/file").content == DATA, 30)
         assert images.eventually(lambda: cloud.http(ALICE, "DELETE", f"/v2/images/{image}").status_code in (204, 404), 60)
     assert cloud.http(ALICE, "GET", f"/v2/images/{image}").status_code == 404
+
+
+def transfer(server, copy: str) -> dict:
+    return requests.get(f"{server.admin_url}/copies/{copy}", timeout=LIMIT).json()
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_copy(server, cloud, a, b, row, fault, end):
+    """It waits for the cluster, and goes on by itself; nobody sees the copy before it is whole."""
+    image = images.upload(cloud, ALICE, DATA, "a")
+    answer = requests.post(f"{server.admin_url}/copies", json={"image": image, "store": "b"}, timeout=LIMIT)
+    assert answer.status_code == 202, answer.text
+    copy = answer.json()["id"]
+    assert images.eventually(lambda: transfer(server, copy)["done"] > 0 or image in b.images(), 20)
+    hurt = Hurt(a if end == "source" else b, fault)
+    hurt.strike()
+    began = time.monotonic()
+    images.eventually(lambda: transfer(server, copy)["state"] in ("queued", "done"), LIMIT)
+    waited, seen = time.monotonic() - began, transfer(server, copy)
+    row.fill(fault, f"copy, at the {end}", f"{seen['state']}, then done", waited, LIMIT)
+    if seen["state"] != "done":
+        assert images.show(cloud, ALICE, image)["stores"] == "a"
+    hurt.heal()
+    assert images.eventually(lambda: transfer(server, copy)["state"] == "done", 60), transfer(server, copy)
+    assert images.show(cloud, ALICE, image)["stores"] == "a,b"
+    assert b.read(image) == DATA
+    images.delete(cloud, ALICE, image)
 
 
 @pytest.mark.parametrize("fault", ["osd killed", "osd frozen", "mon killed", "mon frozen"])
