@@ -10,7 +10,8 @@ use crate::{
     app::App,
     authz::Permit,
     db::{Deletion, Upload},
-    error::Result,
+    error::{Error, Result},
+    image::Lease,
     notify,
     store::StoreErrorKind,
     telemetry,
@@ -76,8 +77,16 @@ pub async fn reap(app: &App) -> Result<()> {
 
 async fn reap_one(app: &App, upload: &Upload) -> Result<()> {
     let permit = Permit::system("reaper");
-    if let Some(entry) = app.stores.get(&upload.store) {
-        entry.store().discard(&permit, &upload.image_id).await?;
+    let Some(entry) = app.stores.get(&upload.store) else {
+        let text = format!("store `{}` is not configured here, so its bytes cannot be removed", upload.store);
+        return Err(Error::unavailable(text, ROUND));
+    };
+    // Others of the same round may have taken their time: only who still holds the lease may remove.
+    app.db.touch_upload(upload).await?;
+    let lease = Lease::hold(&app.db, upload);
+    tokio::select! {
+        discarded = entry.store().discard(&permit, &upload.image_id) => discarded?,
+        error = lease.lost() => return Err(error),
     }
     app.db.fail_upload(&permit, upload, &[]).await
 }

@@ -89,6 +89,14 @@ fn detailed(id: &str, store: &Store) -> Json {
         Backend::File { path } => {
             ("file", json!({"data_dir": path, "chunk_size": FILE_CHUNK, "thin_provisioning": true}))
         }
+        Backend::Rbd(rbd) => (
+            "rbd",
+            json!({
+                "chunk_size": u64::from(rbd.chunk_size_mib) << 20,
+                "pool": rbd.pool,
+                "thin_provisioning": rbd.thin_provisioning,
+            }),
+        ),
     };
     entry.insert("type".into(), kind.into());
     entry.insert("weight".into(), store.weight.into());

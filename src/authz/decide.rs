@@ -37,10 +37,9 @@ pub(super) struct Posed {
 
 /// Puts a question to a slice into Cedar's terms.
 pub(super) fn pose(policies: &Policies, slice: &Slice, caller: &Caller, resource: &Resource<'_>) -> Result<Posed> {
-    let (user, mut all) = entities::caller(caller)?;
+    let Known { user, entities } = known(policies, slice, caller)?;
     let asked = entities::asked(resource)?;
-    all.extend(asked.entities);
-    let entities = gather(policies, slice, all)?;
+    let entities = with(policies, entities, asked.entities)?;
     Ok(Posed { request: request(policies, slice, user, asked.uid, asked.facts)?, entities })
 }
 
@@ -59,13 +58,13 @@ pub(super) fn decide_properties(
     if !slice.by_name {
         return evaluate_properties(policies, slice, caller, image, names);
     }
-    let known = policies.names.known(caller, action, names);
+    let known = policies.names.of(caller, |kept| kept.known(action, names));
     let unknown: Vec<&str> = names.iter().zip(&known).filter(|(_, k)| k.is_none()).map(|(name, _)| *name).collect();
     if unknown.is_empty() {
         return Ok(known.into_iter().flatten().collect());
     }
     let learnt = evaluate_properties(policies, slice, caller, image, &unknown)?;
-    policies.names.learn(caller, action, unknown.into_iter().zip(learnt.iter().copied()));
+    policies.names.of(caller, |kept| kept.learn(action, unknown.into_iter().zip(learnt.iter().copied())));
     let mut learnt = learnt.into_iter();
     Ok(known.into_iter().filter_map(|answer| answer.or_else(|| learnt.next())).collect())
 }
@@ -77,16 +76,16 @@ fn evaluate_properties(
     image: &Image,
     names: &[&str],
 ) -> Result<Vec<bool>> {
-    let (user, mut all) = entities::caller(caller)?;
+    let Known { user, entities } = known(policies, slice, caller)?;
     let (image_uid, entity) = entities::image(image)?;
-    all.push(entity);
+    let mut all = vec![entity];
     let mut uids = Vec::with_capacity(names.len());
     for name in names {
         let (it, entity) = entities::property(&image_uid, name)?;
         uids.push(it);
         all.push(entity);
     }
-    let entities = gather(policies, slice, all)?;
+    let entities = with(policies, entities, all)?;
     uids.into_iter()
         .map(|it| {
             let request = request(policies, slice, user.clone(), it, Facts::empty())?;
@@ -101,10 +100,31 @@ pub(super) fn find(policies: &Policies, action: Action, kind: Kind) -> Result<&S
         .ok_or_else(|| Error::internal(format!("action `{action}` does not apply to `{}`", kind.as_str())))
 }
 
-fn gather(policies: &Policies, slice: &Slice, mut all: Vec<Entity>) -> Result<Entities> {
+/// A caller in Cedar's terms, for one action.
+#[derive(Clone)]
+pub(super) struct Known {
+    user: EntityUid,
+    /// The caller, their project, and the action with its groups.
+    entities: Entities,
+}
+
+/// Worked out at the first question of a caller: it would cost as much as the evaluation each time.
+fn known(policies: &Policies, slice: &Slice, caller: &Caller) -> Result<Known> {
+    if let Some(known) = policies.callers.of(caller, |kept| kept.get(&slice.action).cloned()) {
+        return Ok(known);
+    }
+    let (user, mut all) = entities::caller(caller)?;
     all.push(slice.action_entity.clone());
     let schema = cfg!(debug_assertions).then(|| policies.schema());
-    Entities::from_entities(all, schema).map_err(|e| fault(&e, "none"))
+    let entities = Entities::from_entities(all, schema).map_err(|e| fault(&e, "none"))?;
+    let known = Known { user, entities };
+    policies.callers.of(caller, |kept| kept.insert(slice.action.clone(), known.clone()));
+    Ok(known)
+}
+
+fn with(policies: &Policies, known: Entities, more: Vec<Entity>) -> Result<Entities> {
+    let schema = cfg!(debug_assertions).then(|| policies.schema());
+    known.add_entities(more, schema).map_err(|e| fault(&e, "none"))
 }
 
 fn request(policies: &Policies, slice: &Slice, user: EntityUid, resource: EntityUid, facts: Facts) -> Result<Request> {

@@ -1,9 +1,6 @@
 //! What a caller may see, as a condition on images: the policies of `get_image` partially evaluated for the caller.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use cedar_policy::{
     Context as Facts, Effect, Entities, PartialEntities, PartialEntityUid, PartialRequest, Policy, TpeResponse,
@@ -18,40 +15,19 @@ use crate::{
 
 mod translate;
 
-/// Callers whose grants are kept with a generation of policies.
-const CALLERS_MAX: usize = 1024;
-
-/// The grants of one generation of policies. A grant depends on the policies and on the caller, on nothing else.
-#[derive(Default)]
-pub(super) struct Grants(Mutex<HashMap<Caller, Arc<Grant>>>);
-
-impl Grants {
-    fn get(&self, caller: &Caller) -> Option<Arc<Grant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(caller).cloned()
-    }
-
-    fn put(&self, caller: &Caller, grant: &Arc<Grant>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= CALLERS_MAX {
-            kept.clear();
-        }
-        kept.insert(caller.clone(), grant.clone());
-    }
-}
-
 /// Which images the caller may see (`get_image`).
 ///
 /// # Errors
 /// `Unavailable` when a policy errors whatever the image is.
 pub fn grant(ctx: &Context) -> Result<Arc<Grant>> {
     let policies = &ctx.rules.policies;
-    if let Some(grant) = policies.grants.get(&ctx.caller) {
+    if let Some(grant) = policies.grants.of(&ctx.caller, |kept| kept.clone()) {
         return Ok(grant);
     }
     let project = ctx.project().filter(|p| !p.is_empty());
     let condition = condition(policies, &ctx.caller).inspect_err(super::alarm)?;
     let grant = Arc::new(Grant::new(&condition, project));
-    policies.grants.put(&ctx.caller, &grant);
+    policies.grants.of(&ctx.caller, |kept| *kept = Some(grant.clone()));
     Ok(grant)
 }
 

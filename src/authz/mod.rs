@@ -17,6 +17,7 @@ pub mod diff;
 mod entities;
 mod explain;
 mod grant;
+mod kept;
 mod names;
 mod permit;
 mod policies;

@@ -1,42 +1,29 @@
 //! Answers on custom properties that depend on the caller and the property's name alone. An image may have a hundred
 //! properties, and the same names come again with every image.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use cedar_policy::PolicySet;
 
 use super::Action;
-use crate::context::Caller;
 
-/// Callers whose answers are kept with a generation of policies.
-const CALLERS_MAX: usize = 1024;
 /// Answers kept for one caller; property names are chosen by users.
 const ANSWERS_MAX: usize = 4096;
 
-type Answers = HashMap<String, bool>;
-
-/// The answers of one generation of policies.
+/// The answers of one caller.
 #[derive(Default)]
-pub(super) struct Names(Mutex<HashMap<Caller, HashMap<Action, Answers>>>);
+pub(super) struct Names(HashMap<Action, HashMap<String, bool>>);
 
 impl Names {
     /// What is known of each name, in their order.
-    pub(super) fn known(&self, caller: &Caller, action: Action, names: &[&str]) -> Vec<Option<bool>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let answers = kept.get(caller).and_then(|actions| actions.get(&action));
+    pub(super) fn known(&self, action: Action, names: &[&str]) -> Vec<Option<bool>> {
+        let answers = self.0.get(&action);
         names.iter().map(|name| answers.and_then(|a| a.get(*name)).copied()).collect()
     }
 
     /// Keeps answers.
-    pub(super) fn learn<'n>(&self, caller: &Caller, action: Action, learnt: impl Iterator<Item = (&'n str, bool)>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= CALLERS_MAX && !kept.contains_key(caller) {
-            kept.clear();
-        }
-        let answers = kept.entry(caller.clone()).or_default().entry(action).or_default();
+    pub(super) fn learn<'n>(&mut self, action: Action, learnt: impl Iterator<Item = (&'n str, bool)>) {
+        let answers = self.0.entry(action).or_default();
         for (name, answer) in learnt {
             if answers.len() >= ANSWERS_MAX {
                 answers.clear();

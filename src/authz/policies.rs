@@ -1,7 +1,10 @@
 //! The policies of one generation, cut into slices: an evaluation costs time per policy, so each looks only at those
 //! that can apply to its action and type of resource.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use cedar_policy::{
     ActionConstraint, Effect, Entities, Entity, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
@@ -9,12 +12,14 @@ use cedar_policy::{
 };
 
 use super::{
-    Action, entities,
-    grant::Grants,
+    Action,
+    decide::Known,
+    entities,
+    kept::Kept,
     names::{self, Names},
     source::{self, Place, Places},
 };
-use crate::rules::Fault;
+use crate::{image::query::Grant, rules::Fault};
 
 const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");
 
@@ -30,8 +35,9 @@ pub struct Policies {
     slices: HashMap<(Action, Kind), Slice>,
     schema: Schema,
     ids: Vec<String>,
-    pub(super) grants: Grants,
-    pub(super) names: Names,
+    pub(super) grants: Kept<Option<Arc<Grant>>>,
+    pub(super) names: Kept<Names>,
+    pub(super) callers: Kept<HashMap<EntityUid, Known>>,
     set: PolicySet,
     places: Places,
 }
@@ -104,8 +110,9 @@ impl Policies {
             slices,
             schema: schema.clone(),
             ids,
-            grants: Grants::default(),
-            names: Names::default(),
+            grants: Kept::default(),
+            names: Kept::default(),
+            callers: Kept::default(),
             set,
             places,
         })

@@ -80,11 +80,19 @@ pub struct Published {
     pub os_hash_value: String,
 }
 
+impl Upload {
+    /// Time without a sign of life after which others may clean up.
+    pub fn lease(&self) -> Duration {
+        Duration::from_micros(self.lease_us.unsigned_abs())
+    }
+}
+
 impl Db {
     /// Moves a queued image to `saving`, reserves room (all of a declared length, else a first grant) and takes the lease.
     ///
     /// # Errors
-    /// `Conflict` when the image is not queued or an upload is still being cleaned up, `TooLarge` over a limit.
+    /// `Conflict` when the image is no longer as it was given (what was decided on it may not hold any more), is not queued,
+    /// or an upload is still being cleaned up; `TooLarge` over a limit.
     pub async fn begin_upload(&self, p: &Permit, image: &Image, b: BeginUpload) -> Result<Upload> {
         p.covers(&image.id)?;
         transaction!(self, tx => begin(&mut tx, image, &b))
@@ -125,12 +133,12 @@ impl Db {
     ///
     /// # Errors
     /// `Gone` when the image vanished or the lease is no longer ours: the bytes are to be deleted.
-    pub async fn publish_upload(&self, p: &Permit, u: &Upload, done: Published, events: &[Event]) -> Result<Image> {
+    pub async fn publish_upload(&self, p: &Permit, u: &Upload, done: &Published, events: &[Event]) -> Result<Image> {
         p.covers(&u.image_id)?;
         if done.size > u.granted {
             return Err(Error::internal(format!("{} bytes stored of {} granted", done.size, u.granted)));
         }
-        transaction!(self, tx => publish(&mut tx, u, &done, events))
+        transaction!(self, tx => publish(&mut tx, u, done, events))
     }
 
     /// Ends an upload whose bytes are gone: the image is queued again, the reservation given back. Doing it twice, or
@@ -173,14 +181,19 @@ fn gone() -> Fail {
 
 async fn begin(tx: &mut Tx, image: &Image, b: &BeginUpload) -> Result<Upload, Fail> {
     let to_saving = "UPDATE images SET status = 'saving', updated_at = ?, version = version + 1 \
-        WHERE id = ? AND status = 'queued' AND deleted = 0";
-    if tx.run(to_saving, args![now(), &image.id]).await? == 0 {
-        return Err(images::no_transition(images::read(tx, &image.id).await?.status, Status::Saving).into());
+        WHERE id = ? AND status = 'queued' AND version = ? AND deleted = 0";
+    if tx.run(to_saving, args![now(), &image.id, image.version]).await? == 0 {
+        let status = images::read(tx, &image.id).await?.status;
+        return Err(if status == Status::Queued {
+            Error::conflict(format!("Image {} was changed meanwhile", image.id)).into()
+        } else {
+            images::no_transition(status, Status::Saving).into()
+        });
     }
     if tx.number("SELECT COUNT(*) FROM uploads WHERE image_id = ?", args![&image.id]).await? > 0 {
         return Err(Error::conflict(format!("An earlier upload of image {} is still being removed", image.id)).into());
     }
-    let owner = images::read(tx, &image.id).await?.owner;
+    let owner = image.owner.as_deref();
     let mut upload = Upload {
         id: Uuid::now_v7().to_string(),
         image_id: image.id.clone(),
@@ -193,7 +206,7 @@ async fn begin(tx: &mut Tx, image: &Image, b: &BeginUpload) -> Result<Upload, Fa
         size_total: b.limits.size_total,
     };
     let mut reserved = 0;
-    if let Some(owner) = &owner {
+    if let Some(owner) = owner {
         // INVARIANT: image_count_uploading sorts before image_size_total, so the ledger's order is kept.
         let one = Charge::reserved(owner, ledger::COUNT_UPLOADING, 1).within(b.limits.count_uploading);
         ledger::apply(tx, vec![one]).await?;
@@ -201,7 +214,7 @@ async fn begin(tx: &mut Tx, image: &Image, b: &BeginUpload) -> Result<Upload, Fa
         upload.granted = ledger::grant(tx, owner, needed, wish, b.limits.size_total).await?;
         reserved = signed(upload.granted)?;
     }
-    insert(tx, &upload, owner.as_deref(), reserved).await?;
+    insert(tx, &upload, owner, reserved).await?;
     Ok(upload)
 }
 

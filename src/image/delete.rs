@@ -7,7 +7,7 @@ use super::{
     Location, Status,
     show::{check_version, load},
     stores::{check_known, known_stores},
-    update::RETRIES,
+    update::again,
 };
 use crate::{
     app::App,
@@ -36,7 +36,7 @@ pub async fn delete(app: &App, ctx: &Context, id: &str, expected: Option<i64>) -
         // commit; what was decided holds for the row as it was read, so a changed row is decided on anew
         let events = [notify::image_deleted(&image)];
         match app.db.delete_image(&permit, &image, &events).await {
-            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
+            Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             other => break other?,
         }
     };

@@ -1,5 +1,7 @@
 //! Change attributes, tags and custom properties.
 
+use std::time::Duration;
+
 use super::{
     Image,
     change::{self, Change},
@@ -14,8 +16,16 @@ use crate::{
     notify, protect, quota,
 };
 
-/// Times that an edit is done again on a newer row before the client is told of the race.
-pub(super) const RETRIES: u32 = 8;
+/// Times that something is decided anew on a newer row before the client is told of the race.
+const RETRIES: u32 = 10;
+
+/// After a lost race: waits a little, longer each time, so that many writers get by each other. `false`: enough tries.
+pub(super) async fn again(tries: &mut u32) -> bool {
+    *tries += 1;
+    let most = 2_u64 << (*tries).min(6);
+    tokio::time::sleep(Duration::from_millis(rand::random_range(1..=most))).await;
+    *tries <= RETRIES
+}
 
 /// Applies a PATCH: all of it or nothing. With `expected`, only to that version of the image.
 ///
@@ -88,7 +98,7 @@ async fn edit(
         let events = [notify::image_event("image.update", &new)];
         match app.db.save_image(&permit, &new, &events).await {
             Ok(saved) => return protect::visible(ctx, saved),
-            Err(e) if e.kind() == Kind::Conflict && tries < RETRIES => tries += 1,
+            Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             Err(e) => return Err(e),
         }
     }

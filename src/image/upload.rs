@@ -4,15 +4,12 @@
 //! client goes away and its request is dropped. What a kill leaves is undone by the reaper (`jobs`), led by the lease
 //! row that is written before the first byte.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{Image, Status, show::load};
+use super::{Image, Lease, Status, show::load, update::again};
 use crate::{
     app::App,
     authz::{self, Action, Permit},
@@ -46,36 +43,48 @@ where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let image = load(app, id).await?;
+    let mut tries = 0;
+    let run = loop {
+        let image = load(app, id).await?;
 
-    // authorize
-    let permit = authz::check_image(ctx, Action::UploadImage, &image)?;
+        // authorize
+        let permit = authz::check_image(ctx, Action::UploadImage, &image)?;
 
-    // protect: an upload sets no custom property
-    check_state(&image)?;
+        // protect: an upload sets no custom property
+        check_state(&image)?;
 
-    // quota
-    quota::check_size(&app.config.quota, request.declared.unwrap_or(0))?;
+        // quota, placement
+        let (begin, ranked) = prepare(app, ctx, &image, &request)?;
+
+        // queued → saving, reservation and lease in one transaction; what was decided holds for the row as it was read
+        match app.db.begin_upload(&permit, &image, begin).await {
+            Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
+            ticket => {
+                let (app, ticket, declared) = (app.clone(), ticket?, request.declared);
+                break Run { app, permit, image, ticket, ranked, declared };
+            }
+        }
+    };
+    tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
+}
+
+/// What the upload begins with, and the stores to try, best first.
+fn prepare(app: &App, ctx: &Context, image: &Image, wish: &UploadRequest) -> Result<(BeginUpload, Vec<String>)> {
+    quota::check_size(&app.config.quota, wish.declared.unwrap_or(0))?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
-    // placement
     let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(s)).collect();
-    let wish = placement::Request { image: &image, size: request.declared, explicit: request.store.as_deref() };
-    let plan = placement::plan(ctx, &wish, &candidates)?;
-    let first = plan.ranked.first().ok_or_else(|| no_store(None))?.clone();
-
-    // queued → saving, reservation and lease in one transaction
+    let request = placement::Request { image, size: wish.declared, explicit: wish.store.as_deref() };
+    let plan = placement::plan(ctx, &request, &candidates)?;
     let begin = BeginUpload {
-        store: first,
-        declared: request.declared,
+        store: plan.ranked.first().ok_or_else(|| no_store(None))?.clone(),
+        declared: wish.declared,
         limits,
         node: app.node.clone(),
         boot: app.boot.clone(),
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
-    let ticket = app.db.begin_upload(&permit, &image, begin).await?;
-    let run = Run { app: app.clone(), permit, image, ticket, ranked: plan.ranked, declared: request.declared };
-    tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
+    Ok((begin, plan.ranked))
 }
 
 fn check_state(image: &Image) -> Result<()> {
@@ -115,17 +124,14 @@ impl Run {
     {
         let prepare = notify::image_prepare(&self.image, &self.ticket.store);
         self.app.record(&[prepare]).await;
-        match self.store(body).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let text = format!("image {}: {}", self.image.id, error.message());
-                let event = notify::image_upload_failed(text);
-                // A failure to undo is the reaper's to repair: the lease row is still there.
-                if let Err(undo) = self.app.db.fail_upload(&self.permit, &self.ticket, &[event]).await {
-                    tracing::error!(image.id = self.image.id, error = ?undo, "upload could not be undone yet");
-                }
-                Err(error)
-            }
+        let lease = Lease::hold(&self.app.db, &self.ticket);
+        let outcome = tokio::select! {
+            outcome = self.store(body) => outcome,
+            error = lease.lost() => Err(error),
+        };
+        match outcome {
+            Err(error) => self.undo(error).await,
+            done => done,
         }
     }
 
@@ -136,19 +142,44 @@ impl Run {
     {
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
-        let published = match self.receive(body, writer.as_mut()).await {
+        match self.receive(body, writer.as_mut()).await {
             Ok(received) => self.publish(writer, received).await,
             Err(error) => {
                 if let Err(e) = writer.abort().await {
                     tracing::warn!(image.id = self.image.id, error = %e, "partial data could not be removed");
                 }
+                Err(error)
+            }
+        }
+    }
+
+    /// Bytes first, then the row. Whatever cannot be undone now stays the reaper's: the lease row is still there.
+    ///
+    /// INVARIANT: nothing is removed without the lease. Without it the object may be another upload's, or be published by
+    /// a commit whose answer was lost.
+    async fn undo(&self, error: Error) -> Result<()> {
+        match self.app.db.touch_upload(&self.ticket).await {
+            Ok(()) => {}
+            Err(lost) => {
+                tracing::warn!(image.id = self.image.id, error = ?lost, "the upload is left to who holds its lease");
                 return Err(error);
             }
-        };
-        if published.is_err() {
-            entry.store().discard(&self.permit, &self.image.id).await?;
         }
-        published
+        let discarded = match self.app.stores.get(&self.ticket.store) {
+            Some(entry) => entry.store().discard(&self.permit, &self.image.id).await,
+            None => Ok(()),
+        };
+        if let Err(left) = discarded {
+            tracing::warn!(image.id = self.image.id, error = %left, "data of a failed upload are left to the reaper");
+            return Err(error);
+        }
+        let text = format!("image {}: {}", self.image.id, error.message());
+        if let Err(undo) =
+            self.app.db.fail_upload(&self.permit, &self.ticket, &[notify::image_upload_failed(text)]).await
+        {
+            tracing::error!(image.id = self.image.id, error = ?undo, "upload could not be undone yet");
+        }
+        Err(error)
     }
 
     /// The first store of the ranking that takes the object.
@@ -180,8 +211,6 @@ impl Run {
         let mut digester = Digester::start(&images.hashing_algorithm)?;
         let mut inspector =
             Inspector::new(self.image.disk_format.as_deref(), self.image.container_format.as_deref(), images);
-        let heartbeat = Duration::from_secs(images.upload_lease_s) / 4;
-        let mut beaten = Instant::now();
         let mut size = 0_u64;
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|e| Error::invalid("The upload was cut off.").with_source(e))?;
@@ -189,10 +218,6 @@ impl Run {
             self.check_size(size)?;
             if size > self.ticket.granted {
                 self.app.db.grow_upload(&mut self.ticket, size).await?;
-            }
-            if beaten.elapsed() > heartbeat {
-                self.app.db.touch_upload(&self.ticket).await?;
-                beaten = Instant::now();
             }
             inspector.feed(&chunk);
             if let Some(refusal) = inspector.early() {
@@ -220,9 +245,8 @@ impl Run {
         }
     }
 
-    /// Object first, row after. The lease is renewed in between, so that nobody else can have begun by then.
+    /// Object first, row after, while the lease is held.
     async fn publish(&self, writer: Box<dyn Writer>, received: Received) -> Result<()> {
-        self.app.db.touch_upload(&self.ticket).await?;
         let url = writer.finish().await?;
         let mut after = self.image.clone();
         after.status = Status::Active;
@@ -238,7 +262,18 @@ impl Run {
             os_hash_algo: received.digests.algo,
             os_hash_value: received.digests.value,
         };
-        self.app.db.publish_upload(&self.permit, &self.ticket, done, &events).await.map(drop)
+        match self.app.db.publish_upload(&self.permit, &self.ticket, &done, &events).await {
+            // The answer to the commit may have been lost on its way, and not the commit.
+            Err(_) if self.is_published(&done).await => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
+    async fn is_published(&self, done: &Published) -> bool {
+        let Ok(Some(image)) = self.app.db.image(&self.image.id).await else { return false };
+        image.status == Status::Active
+            && image.os_hash_value.as_ref() == Some(&done.os_hash_value)
+            && image.locations.iter().any(|l| l.store == self.ticket.store && l.url == done.url)
     }
 }
 

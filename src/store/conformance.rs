@@ -46,6 +46,8 @@ pub async fn run(store: &dyn Store, permit: &Permit) -> Vec<(&'static str, Outco
         discard_beats_a_late_finish,
         existing_object_is_kept,
         write_in_progress_is_kept,
+        resumed_write,
+        resume_of_nothing,
         delete_removes,
         unknown_object,
         inventory,
@@ -53,6 +55,7 @@ pub async fn run(store: &dyn Store, permit: &Permit) -> Vec<(&'static str, Outco
         too_large_is_refused,
         bad_names,
         bad_urls,
+        names_of_urls,
     );
     results
 }
@@ -270,6 +273,42 @@ impl Case<'_> {
         self.same(&url, &data, 4000).await
     }
 
+    async fn resumed_write(&self) -> Outcome {
+        let data = pattern(3_000_003);
+        let total = data.len() as u64;
+        let mut writer = self.begin(Some(total)).await?;
+        writer.write(data.slice(..1_000_001)).await.map_err(text("write"))?;
+        let safe = writer.sync().await.map_err(text("sync"))?;
+        ensure(safe == 1_000_001, format!("{safe} bytes safe of 1000001"))?;
+        writer.write(data.slice(1_000_001..2_000_000)).await.map_err(text("write on"))?;
+        drop(writer);
+
+        let mut writer = self.store.resume(self.permit, &self.name, total, safe).await.map_err(text("resume"))?;
+        let back = writer.read_back(500_000, 500_001).await.map_err(text("read back"))?;
+        ensure(back == data.slice(500_000..1_000_001), "other bytes read back")?;
+        for part in [1_000_001..1_000_002, 1_000_002..2_500_000, 2_500_000..3_000_003] {
+            writer.write(data.slice(part)).await.map_err(text("write after resume"))?;
+        }
+        let safe = writer.sync().await.map_err(text("sync after resume"))?;
+        ensure(safe == total, format!("{safe} bytes safe of {total}"))?;
+        let url = writer.finish().await.map_err(text("finish"))?;
+        self.same(&url, &data, 1 << 20).await
+    }
+
+    async fn resume_of_nothing(&self) -> Outcome {
+        let nothing = self.store.resume(self.permit, &self.name, 10, 0).await;
+        fails(nothing, StoreErrorKind::NotFound, "resume of nothing")
+    }
+
+    async fn names_of_urls(&self) -> Outcome {
+        let url = self.put(&pattern(10), 10).await?;
+        let name = self.store.name_of(&url).map_err(text("name_of"))?;
+        ensure(name == self.name, format!("the name of `{url}` is `{name}`"))?;
+        fails(self.store.name_of("http://127.0.0.1/x"), StoreErrorKind::BadUrl, "name of a foreign URL")?;
+        let used = self.store.in_use(&url).await.map_err(text("in_use"))?;
+        ensure(!used, "an object that nobody uses is in use")
+    }
+
     async fn delete_removes(&self) -> Outcome {
         let url = self.put(&pattern(10), 10).await?;
         self.store.delete(self.permit, &url).await.map_err(text("delete"))?;
@@ -317,7 +356,7 @@ impl Case<'_> {
 
     async fn bad_urls(&self) -> Outcome {
         let url = self.put(&pattern(10), 10).await?;
-        let folder = url.trim_end_matches(&self.name);
+        let (folder, _) = url.split_once(&self.name).ok_or("the URL does not name the object")?;
         let urls = [
             String::new(),
             self.name.clone(),

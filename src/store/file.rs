@@ -94,6 +94,22 @@ impl Store for FileStore {
         Ok(Box::new(FileWriter::create(self.lane.clone(), partial, target, url).await?))
     }
 
+    async fn resume(&self, permit: &Permit, name: &str, _size: u64, at: u64) -> Result<Box<dyn Writer>, StoreError> {
+        Self::covered(permit, name)?;
+        let (partial, target) = (self.layout.partial(name)?, self.layout.object(name)?);
+        let url = self.layout.url(name);
+        Ok(Box::new(FileWriter::resume(self.lane.clone(), partial, target, url, at).await?))
+    }
+
+    fn name_of(&self, url: &str) -> Result<String, StoreError> {
+        self.layout.name_of(url).map(str::to_owned)
+    }
+
+    /// A file is whole in itself.
+    async fn in_use(&self, url: &str) -> Result<bool, StoreError> {
+        self.layout.name_of(url).map(|_| false)
+    }
+
     async fn open(&self, url: &str) -> Result<Box<dyn Reader>, StoreError> {
         let path = self.layout.object(self.layout.name_of(url)?)?;
         let (file, size) = self.lane.run("open", move || open_plain(&path)).await?;

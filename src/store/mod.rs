@@ -9,10 +9,14 @@ pub mod conformance;
 mod error;
 mod file;
 mod lane;
+#[cfg(feature = "rbd")]
+mod rbd;
 mod stores;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
+#[cfg(feature = "rbd")]
+pub use rbd::RbdStore;
 pub use stores::{Entry, Figures, Health, InFlight, Stores};
 
 /// A back end. All paths that end in an error leave nothing behind that a reader could see.
@@ -21,6 +25,11 @@ pub trait Store: Send + Sync {
     /// What this back end can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// What this back end is, if it knows: two stores that say the same are one, whatever their options. Asks nobody.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// Room and reachability, asked of the back end itself.
     async fn probe(&self) -> Result<Room, StoreError>;
 
@@ -28,10 +37,22 @@ pub trait Store: Send + Sync {
     /// Nothing is readable under the final name before [`Writer::finish`].
     async fn create(&self, permit: &Permit, name: &str, size: Option<u64>) -> Result<Box<dyn Writer>, StoreError>;
 
+    /// Takes a write of `name` up again of which `at` bytes were safe ([`Writer::sync`]); bytes after them are forgotten.
+    /// The writer that was interrupted must be gone: nobody else may write meanwhile. [`StoreErrorKind::NotFound`] when
+    /// there is no such write or it holds fewer bytes.
+    async fn resume(&self, permit: &Permit, name: &str, size: u64, at: u64) -> Result<Box<dyn Writer>, StoreError>;
+
+    /// The object's name (an image id) in a URL of this store; [`StoreErrorKind::BadUrl`] for any other URL. Asks nobody.
+    fn name_of(&self, url: &str) -> Result<String, StoreError>;
+
+    /// Whether something outside of this service (a copy-on-write clone) keeps [`Store::delete`] from removing the object.
+    async fn in_use(&self, url: &str) -> Result<bool, StoreError>;
+
     /// Opens the object at `url` for reading.
     async fn open(&self, url: &str) -> Result<Box<dyn Reader>, StoreError>;
 
-    /// Removes the object at `url`. [`StoreErrorKind::NotFound`] when there is none.
+    /// Removes the object at `url`. [`StoreErrorKind::NotFound`] when there is none. [`StoreErrorKind::InUse`] when others
+    /// still need its bytes: a later call removes it once they do not, and finds it although readers no longer do.
     async fn delete(&self, permit: &Permit, url: &str) -> Result<(), StoreError>;
 
     /// Removes whatever a write of the object `name` left behind: partial data, and the finished object too.
@@ -47,6 +68,11 @@ pub trait Store: Send + Sync {
 pub trait Writer: Send {
     /// Appends.
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError>;
+    /// Makes what was written safe against a crash. Returns how many bytes, counted from the start of the object, so that
+    /// [`Store::resume`] may go on after them.
+    async fn sync(&mut self) -> Result<u64, StoreError>;
+    /// Reads bytes that [`Writer::sync`] or [`Store::resume`] counted: exactly `len` of them.
+    async fn read_back(&mut self, offset: u64, len: usize) -> Result<Bytes, StoreError>;
     /// Makes the object durable and readable; returns its URL.
     async fn finish(self: Box<Self>) -> Result<String, StoreError>;
     /// Removes what was written.

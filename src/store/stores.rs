@@ -97,11 +97,15 @@ impl Stores {
         let mut entries = Vec::new();
         let mut folders = Vec::new();
         for (id, config) in stores {
-            let Backend::File { path } = &config.backend;
-            let file = FileStore::new(path).map_err(|e| Error::invalid(format!("store `{id}`: {e}")))?;
-            let file = Arc::new(file);
-            folders.push((id, Arc::clone(&file)));
-            entries.push(Entry::new(id, config.clone(), "file", file));
+            match &config.backend {
+                Backend::File { path } => {
+                    let file = FileStore::new(path).map_err(|e| Error::invalid(format!("store `{id}`: {e}")))?;
+                    let file = Arc::new(file);
+                    folders.push((id, Arc::clone(&file)));
+                    entries.push(Entry::new(id, config.clone(), "file", file));
+                }
+                Backend::Rbd(rbd) => entries.push(Entry::new(id, config.clone(), "rbd", pool(id, rbd)?)),
+            }
         }
         let stores = Self::of(entries)?;
         stores.refresh().await;
@@ -113,7 +117,20 @@ impl Stores {
                 return Err(Error::invalid(format!("stores `{other}` and `{id}` are the same folder")));
             }
         }
+        stores.check_identities()?;
         Ok(stores)
+    }
+
+    /// Refuses stores that are one and the same in spite of different options, as far as they know what they are.
+    fn check_identities(&self) -> Result<()> {
+        let mut seen = BTreeMap::new();
+        for entry in self.iter() {
+            let Some(identity) = entry.store.identity() else { continue };
+            if let Some(other) = seen.insert(identity, &entry.id) {
+                return Err(Error::invalid(format!("stores `{other}` and `{}` are the same pool", entry.id)));
+            }
+        }
+        Ok(())
     }
 
     /// The stores that these entries are.
@@ -298,6 +315,17 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// A store in a pool of a Ceph cluster. Asks nobody whether it works.
+#[cfg(feature = "rbd")]
+fn pool(_id: &str, config: &config::RbdConfig) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(super::RbdStore::new(config.clone())))
+}
+
+#[cfg(not(feature = "rbd"))]
+fn pool(id: &str, _config: &config::RbdConfig) -> Result<Arc<dyn Store>> {
+    Err(Error::invalid(format!("store `{id}`: this program was built without Ceph; build with `--features rbd`")))
 }
 
 fn check_id(id: &str) -> Result<()> {

@@ -2,5 +2,6 @@
 
 mod bugs;
 mod discovery;
+mod race;
 mod random;
 mod v2;

@@ -30,7 +30,7 @@ fn many_uploads_of_unknown_length_never_exceed_the_limit() {
                     let usage = db.usage("p").await.expect("usage")["image_size_total"];
                     assert!(usage.in_use + usage.reserved <= 100 * MIB + 1);
                 }
-                db.publish_upload(&permit(), &upload, published(stored), &[]).await.expect("published");
+                db.publish_upload(&permit(), &upload, &published(stored), &[]).await.expect("published");
                 stored
             });
         }
@@ -142,7 +142,7 @@ fn random_steps_keep_the_ledger_equal_to_the_sums() {
                 Step::Publish(i) if i < uploads.len() => {
                     let upload = uploads.remove(i);
                     let size = upload.granted.min(7);
-                    if db.publish_upload(&p, &upload, published(size), &[]).await.is_err() {
+                    if db.publish_upload(&p, &upload, &published(size), &[]).await.is_err() {
                         db.fail_upload(&p, &upload, &[]).await.expect("cleaned");
                     }
                 }

@@ -215,7 +215,7 @@ pub async fn populate(db: &Db) -> Vec<Image> {
         if n % 5 == 1 {
             let size = u64::try_from(n % 4).expect("small");
             let upload = db.begin_upload(&permit(), &made, begin(Some(size), Limits::default())).await.expect("begun");
-            db.publish_upload(&permit(), &upload, published(size), &[]).await.expect("published");
+            db.publish_upload(&permit(), &upload, &published(size), &[]).await.expect("published");
         }
         if n % 13 == 12 {
             let read = db.image(&made.id).await.expect("a read").expect("it");

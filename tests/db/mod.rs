@@ -162,5 +162,5 @@ pub fn published(size: u64) -> Published {
 pub async fn active(db: &Db, owner: Option<&str>, size: u64) -> Image {
     let image = create(db, &image(owner)).await;
     let upload: Upload = db.begin_upload(&permit(), &image, begin(Some(size), Limits::default())).await.expect("begin");
-    db.publish_upload(&permit(), &upload, published(size), &[]).await.expect("publish")
+    db.publish_upload(&permit(), &upload, &published(size), &[]).await.expect("publish")
 }

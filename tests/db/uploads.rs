@@ -30,7 +30,7 @@ fn a_failed_upload_leaves_the_image_queued_and_can_fail_twice() {
         let read = db.image(&image.id).await.expect("a read").expect("the image");
         assert_eq!(read.status, Status::Queued);
         assert_eq!(db.recount().await.expect("a recount"), []);
-        let late = db.publish_upload(&permit(), &upload, published(1), &[]).await.expect_err("too late");
+        let late = db.publish_upload(&permit(), &upload, &published(1), &[]).await.expect_err("too late");
         assert_eq!(late.kind(), Kind::Gone);
         db.begin_upload(&permit(), &read, begin(Some(1), Limits::default())).await.expect("once more");
         assert_eq!(db.touch_upload(&upload).await.expect_err("another's").kind(), Kind::Gone);
@@ -48,13 +48,28 @@ fn whoever_takes_over_fences_the_former_holder() {
         let taken = db.stale_uploads("n1", "b2").await.expect("the former run's");
         assert_eq!(taken.len(), 1);
         assert_eq!((taken[0].id.as_str(), taken[0].store.as_str()), (upload.id.as_str(), "beta"));
-        let late = db.publish_upload(&permit(), &upload, published(9), &[]).await.expect_err("fenced");
+        let late = db.publish_upload(&permit(), &upload, &published(9), &[]).await.expect_err("fenced");
         assert_eq!(late.kind(), Kind::Gone);
         db.fail_upload(&permit(), &upload, &[]).await.expect("changes nothing");
         assert_eq!(db.image(&image.id).await.expect("a read").expect("it").status, Status::Saving);
         db.fail_upload(&permit(), &taken[0], &[]).await.expect("cleaned");
         assert_eq!(db.image(&image.id).await.expect("a read").expect("it").status, Status::Queued);
         assert_eq!(db.recount().await.expect("a recount"), []);
+    });
+}
+
+#[test]
+fn an_upload_begins_only_on_the_row_that_was_decided_on() {
+    on_each(|db, _| async move {
+        let seen = create(&db, &image(Some("p"))).await;
+        let mut newer = seen.clone();
+        newer.disk_format = Some("qcow2".into());
+        db.save_image(&permit(), &newer, &[]).await.expect("saved");
+        let stale = db.begin_upload(&permit(), &seen, begin(None, Limits::default())).await.expect_err("changed");
+        assert_eq!(stale.kind(), Kind::Conflict);
+        let read = db.image(&seen.id).await.expect("a read").expect("the image");
+        assert_eq!(read.status, Status::Queued);
+        db.begin_upload(&permit(), &read, begin(None, Limits::default())).await.expect("begun");
     });
 }
 
@@ -79,7 +94,7 @@ fn an_image_deleted_under_an_upload_keeps_the_lease_for_the_cleaner() {
         let upload = db.begin_upload(&permit(), &image, begin(Some(5), Limits::default())).await.expect("begun");
         let saving = db.image(&image.id).await.expect("a read").expect("it");
         db.delete_image(&permit(), &saving, &[]).await.expect("deleted");
-        let late = db.publish_upload(&permit(), &upload, published(5), &[]).await.expect_err("deleted");
+        let late = db.publish_upload(&permit(), &upload, &published(5), &[]).await.expect_err("deleted");
         assert_eq!(late.kind(), Kind::Gone);
         assert_eq!(db.recount().await.expect("a recount"), []);
         db.fail_upload(&permit(), &upload, &[]).await.expect("cleaned");

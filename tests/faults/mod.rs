@@ -3,3 +3,4 @@
 mod activate;
 mod cut;
 mod kill;
+mod lease;

@@ -1,6 +1,8 @@
 //! Back ends against the common suite, and each one's own cases.
 
 mod file;
+#[cfg(feature = "rbd")]
+mod rbd;
 mod stores;
 
 use fanlight::{

@@ -110,6 +110,15 @@ impl Store for Slow {
     async fn create(&self, _: &Permit, _: &str, _: Option<u64>) -> Result<Box<dyn Writer>, StoreError> {
         Err(StoreError::permanent(StoreErrorKind::Denied, "read only"))
     }
+    async fn resume(&self, _: &Permit, _: &str, _: u64, _: u64) -> Result<Box<dyn Writer>, StoreError> {
+        Err(StoreError::permanent(StoreErrorKind::Denied, "read only"))
+    }
+    fn name_of(&self, _: &str) -> Result<String, StoreError> {
+        Err(StoreError::permanent(StoreErrorKind::BadUrl, "empty"))
+    }
+    async fn in_use(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
     async fn open(&self, _: &str) -> Result<Box<dyn Reader>, StoreError> {
         Err(StoreError::permanent(StoreErrorKind::NotFound, "empty"))
     }

@@ -82,7 +82,7 @@ impl Reader for FileReader {
 }
 
 /// All `len` bytes or an error: the file ends where it ended when it was opened, or something is wrong with it.
-fn read_exact(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
+pub(super) fn read_exact(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
     let mut data = Vec::with_capacity(len);
     while data.len() < len {
         // A vector may have got more room than asked for; bytes past `len` are cut off below.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Seek, SeekFrom, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use super::reader::read_exact;
 use crate::store::{
     StoreError, StoreErrorKind, Writer,
     lane::{DEADLINE, Lane, Pending, SYNC_DEADLINE},
@@ -33,6 +34,8 @@ pub(super) struct FileWriter {
     writing: Option<Pending<Vec<u8>>>,
     syncing: Option<Pending<()>>,
     unsynced: u64,
+    /// Bytes handed to the disk so far.
+    written: u64,
     /// A write failed or was given up half-way: bytes may be missing, so the object can no longer be finished.
     broken: bool,
 }
@@ -44,7 +47,7 @@ impl FileWriter {
             if end.symlink_metadata().is_ok() {
                 return Ok(None);
             }
-            OpenOptions::new().write(true).create_new(true).mode(0o640).open(path).map(Some)
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o640).open(path).map(Some)
         });
         let file = match opened.await {
             Ok(Some(file)) => Arc::new(file),
@@ -61,8 +64,35 @@ impl FileWriter {
             }
             Err(e) => return Err(e),
         };
+        Ok(Self::at(0, lane, file, partial, target, url))
+    }
+
+    /// Goes on after `at` bytes of partial data that a writer before left behind.
+    pub async fn resume(
+        lane: Lane,
+        partial: PathBuf,
+        target: PathBuf,
+        url: String,
+        at: u64,
+    ) -> Result<Self, StoreError> {
+        let path = partial.clone();
+        let open = move || {
+            let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+            if file.metadata()?.len() < at {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "the partial data are shorter"));
+            }
+            file.set_len(at)?;
+            file.seek(SeekFrom::Start(at))?;
+            Ok(Arc::new(file))
+        };
+        let file = lane.run("resume", open).await?;
+        Ok(Self::at(at, lane, file, partial, target, url))
+    }
+
+    fn at(written: u64, lane: Lane, file: Arc<File>, partial: PathBuf, target: PathBuf, url: String) -> Self {
         let block = Vec::new();
-        Ok(Self { lane, file, partial, target, url, block, writing: None, syncing: None, unsynced: 0, broken: false })
+        let (writing, syncing) = (None, None);
+        Self { lane, file, partial, target, url, block, writing, syncing, unsynced: 0, written, broken: false }
     }
 
     fn whole(&self) -> Result<(), StoreError> {
@@ -96,6 +126,7 @@ impl FileWriter {
         }
         let mut block = std::mem::replace(&mut self.block, empty);
         self.unsynced = self.unsynced.saturating_add(block.len() as u64);
+        self.written = self.written.saturating_add(block.len() as u64);
         let file = Arc::clone(&self.file);
         let job = move || {
             (&*file).write_all(&block)?;
@@ -137,6 +168,23 @@ impl Writer for FileWriter {
         self.gather(&data).await?;
         self.broken = false;
         Ok(())
+    }
+
+    async fn sync(&mut self) -> Result<u64, StoreError> {
+        self.whole()?;
+        self.broken = true;
+        self.flush().await?;
+        // The buffer that comes back is empty and as good as the one that is there.
+        self.block = self.settle().await?;
+        let file = Arc::clone(&self.file);
+        self.lane.start("flush", move || file.sync_data()).await?.wait(SYNC_DEADLINE).await?;
+        self.broken = false;
+        Ok(self.written)
+    }
+
+    async fn read_back(&mut self, offset: u64, len: usize) -> Result<Bytes, StoreError> {
+        let file = Arc::clone(&self.file);
+        self.lane.run("read back", move || read_exact(&file, offset, len)).await
     }
 
     async fn finish(mut self: Box<Self>) -> Result<String, StoreError> {
