@@ -51,22 +51,10 @@ def configure(folder: pathlib.Path, a: Cluster, b: Cluster) -> None:
     assert multi_backend.create_multi_stores(CONF) == len(backends)
 
 
-class Unsized(io.RawIOBase):
-    """A body that hands out what it has in pieces of odd sizes, as a socket does."""
-
-    def __init__(self, data: bytes):
-        self.data = memoryview(data)
-
-    def read(self, size: int = -1) -> bytes:
-        size = len(self.data) if size < 0 else min(size, 77_777)
-        piece, self.data = self.data[:size], self.data[size:]
-        return bytes(piece)
-
-
 def glance_writes(backend: str, image: str, data: bytes, size: int | None) -> str:
     """Stores an image with Glance's driver, with the size or without; its URL."""
     url, written, *_, metadata = multi_backend.add_with_multihash(
-        CONF, image, Unsized(data), size or 0, backend, "sha512"
+        CONF, image, io.BytesIO(data), size or 0, backend, "sha512"
     )
     assert (written, metadata["store"]) == (len(data), backend)
     return url
