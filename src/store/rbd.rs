@@ -150,11 +150,10 @@ impl Store for RbdStore {
             self.fits(size)?;
         }
         let pool = self.connection.pool().await?;
-        let url = url::render(&pool.fsid, &self.connection.config.pool, name);
         let image = name.to_owned();
         let begin = move |pool: &Pool| writer::begin(pool, &image, size.unwrap_or(0));
-        let begun = self.connection.call_in(pool, "create", 5, begin).await?;
-        let writer = RbdWriter::new(Arc::clone(&self.connection), begun, name, url, 0);
+        let begun = self.connection.call_in(Arc::clone(&pool), "create", 5, begin).await?;
+        let writer = RbdWriter::new(Arc::clone(&self.connection), pool, begun, name, 0);
         self.enter(&writer, name);
         Ok(Box::new(writer))
     }
@@ -163,11 +162,10 @@ impl Store for RbdStore {
         Self::covered(permit, name)?;
         self.close_own(name).await?;
         let pool = self.connection.pool().await?;
-        let url = url::render(&pool.fsid, &self.connection.config.pool, name);
         let image = name.to_owned();
         let begin = move |pool: &Pool| writer::resume(pool, &image, size, at);
-        let begun = self.connection.call_in(pool, "resume", 5, begin).await?;
-        let writer = RbdWriter::new(Arc::clone(&self.connection), begun, name, url, at);
+        let begun = self.connection.call_in(Arc::clone(&pool), "resume", 5, begin).await?;
+        let writer = RbdWriter::new(Arc::clone(&self.connection), pool, begun, name, at);
         self.enter(&writer, name);
         Ok(Box::new(writer))
     }

@@ -158,25 +158,29 @@ impl Connection {
         T: Send + 'static,
         F: FnOnce(&Pool) -> Result<T, StoreError> + Send + 'static,
     {
-        let result = self.threads.run(what, self.limit(factor), move || job(&pool)).await;
-        self.note(result.as_ref().err().and_then(errors::errno));
+        let inside = Arc::clone(&pool);
+        let result = self.threads.run(what, self.limit(factor), move || job(&inside)).await;
+        self.note(&pool, result.as_ref().err().and_then(errors::errno));
         result
     }
 
-    /// Waits for the answer to a request.
-    pub async fn answer<T>(&self, what: &'static str, transfer: Transfer<T>) -> Result<T, StoreError> {
+    /// Waits for the answer to a request to an image of this pool.
+    pub async fn answer<T>(&self, pool: &Arc<Pool>, what: &'static str, transfer: Transfer<T>) -> Result<T, StoreError> {
         let result = match timeout(self.limit(3), transfer).await {
             Ok(Ok(result)) => result.map_err(at(what)),
             Ok(Err(_)) => Err(failed(what, Errno::TIMEDOUT)),
             Err(_) => Err(no_answer(what)),
         };
-        self.note(result.as_ref().err().and_then(errors::errno));
+        self.note(pool, result.as_ref().err().and_then(errors::errno));
         result
     }
 
-    /// Learns from how a call ended.
-    fn note(&self, errno: Option<Errno>) {
+    /// Learns from how a call ended. What still runs in a pool that was given up says nothing of the one after it.
+    fn note(&self, pool: &Arc<Pool>, errno: Option<Errno>) {
         let mut live = self.live();
+        if !live.pool.as_ref().is_some_and(|current| Arc::ptr_eq(current, pool)) {
+            return;
+        }
         match errno {
             Some(Errno::TIMEDOUT | Errno::BADMSG) => live.unanswered = live.unanswered.saturating_add(1),
             // ENOTCONN, ESHUTDOWN: the cluster shut this client out.
@@ -215,7 +219,11 @@ fn configure(config: &RbdConfig) -> Result<Cluster, StoreError> {
         ("objecter_inflight_op_bytes", "0"),
         ("objecter_inflight_ops", "0"),
         ("rbd_cache", "false"),
-        ("rbd_skip_partial_discard", "false"),
+        // A buffer is not changed while its write is under way, so librbd need not copy it.
+        ("rbd_disable_zero_copy_writes", "false"),
+        // What matters is in the errors; `ceph.conf` may name a log file.
+        ("err_to_stderr", "false"),
+        ("log_to_stderr", "false"),
     ];
     let conf = config.conf.display().to_string();
     let login = Login { user: &config.user, conf: &conf, options: &options, wishes };

@@ -1,4 +1,4 @@
-//! Reading an image through its snapshot, with whole objects on their way ahead of a sequential reader.
+//! Reading an image through its snapshot, with several blocks on their way ahead of a sequential reader.
 //!
 //! librbd does not tell a reader that the image was deleted: it gives zeros. So before zeros are handed out, and
 //! before the last bytes, the snapshot is looked up again. A deletion takes the snapshot before it touches the data;
@@ -18,12 +18,17 @@ use super::{
 };
 use crate::store::{Reader, StoreError, StoreErrorKind};
 
+/// The largest block that is asked for at once: a stream holds some of them, and librbd as many again.
+const BLOCK_MAX: u64 = 4 << 20;
+
 pub(super) struct RbdReader {
     connection: Arc<Connection>,
+    pool: Arc<Pool>,
     image: Image,
     proof: Proof,
     size: u64,
-    object: u64,
+    /// Size of the blocks: an object, or a part of one.
+    piece: u64,
     /// Where the last read ended; the next one from there is sequential.
     next: u64,
     /// Blocks that may be on their way; grows while the reader stays sequential.
@@ -55,11 +60,13 @@ impl RbdReader {
             let (size, object) = image.extent().map_err(at("size"))?;
             let snapshot = snap.map(|snap| image.snap_id(snap)).transpose().map_err(at("snapshot"))?;
             let proof = Proof { id: image.id().map_err(at("id"))?, name: place.name, snapshot };
-            Ok((image, size, object.max(1), proof))
+            Ok((image, size, object.clamp(1, BLOCK_MAX), proof))
         };
-        let (image, size, object, proof) = connection.call("open", 3, job).await?;
+        let pool = connection.pool().await?;
+        let (image, size, piece, proof) = connection.call_in(Arc::clone(&pool), "open", 3, job).await?;
         let block = Block { start: 0, len: 0, data: Bytes::new() };
-        Ok(Self { connection, image, proof, size, object, next: 0, window: 0, block, ahead: VecDeque::new() })
+        let ahead = VecDeque::new();
+        Ok(Self { connection, pool, image, proof, size, piece, next: 0, window: 0, block, ahead })
     }
 
     /// The block at hand becomes one that holds `offset`; a reader that jumped gets just the `want` bytes.
@@ -75,7 +82,7 @@ impl RbdReader {
             self.look_ahead();
         }
         let Some(Block { start, len, data }) = self.ahead.pop_front() else { return Ok(()) };
-        let data = self.connection.answer("read", data).await?;
+        let data = self.connection.answer(&self.pool, "read", data).await?;
         if data.len() as u64 != len {
             let text = format!("read: {} bytes instead of {len}", data.len());
             return Err(StoreError::permanent(StoreErrorKind::Unexpected, text));
@@ -105,13 +112,13 @@ impl RbdReader {
         self.ahead.push_back(Block { start, len, data });
     }
 
-    /// Bytes from `offset` to the end of its object.
+    /// Bytes from `offset` to the end of its piece.
     fn to_boundary(&self, offset: u64) -> u64 {
-        let len = self.object.saturating_sub(offset.checked_rem(self.object).unwrap_or(0));
+        let len = self.piece.saturating_sub(offset.checked_rem(self.piece).unwrap_or(0));
         len.min(self.size.saturating_sub(offset))
     }
 
-    /// Whether all that the data hold of some object is zeros.
+    /// Whether all that the data hold of some piece is zeros: a deletion takes whole objects.
     fn zeros(&self, start: u64, data: &Bytes) -> bool {
         let (mut at, mut rest) = (start, data.as_ref());
         while !rest.is_empty() {
@@ -133,7 +140,7 @@ impl RbdReader {
             Some(snapshot) => Ok(header::snapshots(&pool.io, &proof.id)?.is_some_and(|all| all.contains(&snapshot))),
             None => Ok(header::id_of(&pool.io, &proof.name)?.as_deref() == Some(proof.id.as_str())),
         };
-        if self.connection.call("check", 2, job).await? {
+        if self.connection.call_in(Arc::clone(&self.pool), "check", 2, job).await? {
             return Ok(());
         }
         Err(StoreError::permanent(StoreErrorKind::NotFound, "read: the image was deleted while it was read"))

@@ -20,7 +20,7 @@ use super::{
     header,
     reader::all_zero,
     remove,
-    url::SNAP,
+    url::{self, SNAP},
 };
 use crate::store::{StoreError, StoreErrorKind, Writer};
 
@@ -138,6 +138,7 @@ fn taken(pool: &Pool, name: &str) -> StoreError {
 
 pub(super) struct RbdWriter {
     connection: Arc<Connection>,
+    pool: Arc<Pool>,
     held: Arc<Held>,
     name: String,
     id: String,
@@ -157,13 +158,13 @@ pub(super) struct RbdWriter {
 }
 
 impl RbdWriter {
-    pub fn new(connection: Arc<Connection>, begun: Begun, name: &str, url: String, offset: u64) -> Self {
+    pub fn new(connection: Arc<Connection>, pool: Arc<Pool>, begun: Begun, name: &str, offset: u64) -> Self {
         let Begun { held, id, size, object } = begun;
         let held = Arc::new(held);
         let (buffer, under_way, spare) = (Vec::new(), VecDeque::new(), Vec::new());
-        let name = name.to_owned();
-        let (grow, broken) = (GROW_MIN, false);
-        Self { connection, held, name, id, url, size, object, grow, offset, buffer, under_way, spare, broken }
+        let url = url::render(&pool.fsid, &connection.config.pool, name);
+        let (name, grow, broken) = (name.to_owned(), GROW_MIN, false);
+        Self { connection, pool, held, name, id, url, size, object, grow, offset, buffer, under_way, spare, broken }
     }
 
     pub fn held(&self) -> &Arc<Held> {
@@ -221,7 +222,7 @@ impl RbdWriter {
     /// Waits for the oldest write.
     async fn settle(&mut self) -> Result<(), StoreError> {
         if let Some(transfer) = self.under_way.pop_front() {
-            let mut data = self.connection.answer("write", transfer).await?;
+            let mut data = self.connection.answer(&self.pool, "write", transfer).await?;
             data.clear();
             self.spare.push(data);
         }
@@ -234,12 +235,12 @@ impl RbdWriter {
             self.settle().await?;
         }
         let flushed = ffi::flush(&*self.held.get()?);
-        self.connection.answer("flush", flushed).await
+        self.connection.answer(&self.pool, "flush", flushed).await
     }
 
     async fn resize(&mut self, size: u64) -> Result<(), StoreError> {
         let image = self.held.get()?;
-        self.connection.call("resize", 3, move |_| image.resize(size).map_err(at("resize"))).await?;
+        self.connection.call_in(Arc::clone(&self.pool), "resize", 3, move |_| image.resize(size).map_err(at("resize"))).await?;
         self.size = size;
         Ok(())
     }
@@ -271,7 +272,7 @@ impl Writer for RbdWriter {
 
     async fn read_back(&mut self, offset: u64, len: usize) -> Result<Bytes, StoreError> {
         let data = ffi::read(&*self.held.get()?, offset, len);
-        let data = self.connection.answer("read back", data).await?;
+        let data = self.connection.answer(&self.pool, "read back", data).await?;
         if data.len() != len {
             return Err(StoreError::permanent(StoreErrorKind::Unexpected, "read back: the image is shorter"));
         }
@@ -293,7 +294,7 @@ impl Writer for RbdWriter {
             image.snap_create(SNAP).map_err(at("snapshot"))?;
             image.snap_protect(SNAP).map_err(at("protect"))
         };
-        self.connection.call("finish", 5, publish).await?;
+        self.connection.call_in(Arc::clone(&self.pool), "finish", 5, publish).await?;
         // The object is whole: that its image closes slowly changes nothing.
         let _ = self.close(1).await;
         Ok(self.url.clone())
@@ -303,7 +304,7 @@ impl Writer for RbdWriter {
         self.under_way.clear();
         self.close(if self.broken { 1 } else { 3 }).await?;
         let (name, id) = (self.name.clone(), self.id.clone());
-        self.connection.call("abort", 4, move |pool| remove::unfinished(pool, &name, &id)).await
+        self.connection.call_in(Arc::clone(&self.pool), "abort", 4, move |pool| remove::unfinished(pool, &name, &id)).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clones, deletions under a reader, and other clients on the same image.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanlight::store::{RbdStore, Store, StoreErrorKind};
 
@@ -101,18 +101,7 @@ async fn an_image_open_elsewhere_stays_readable() {
     let _turn = shared().await;
     let (store, name, data) = (cluster.store(), name(), noise(100_000));
     let url = put(&store, &name, &data, None).await;
-    let watch = cluster.folder.join(cluster.name).join("ceph.conf");
-    let mut child = std::process::Command::new("rbd")
-        .args(["-c", watch.to_str().expect("UTF-8"), "bench", "--io-type", "write", "--io-total", "100G"])
-        .args(["--io-size", "4K", "--io-threads", "1", &format!("images/{name}")])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("rbd runs");
-    eventually("it is open elsewhere", || {
-        cluster.rbd(&["status", &format!("images/{name}")]).contains("watcher=")
-    })
-    .await;
+    let mut child = open_elsewhere(&cluster, &name).await;
     let error = store.delete(&permit(), &url).await.expect_err("open elsewhere");
     assert_eq!((error.kind, error.temporary), (StoreErrorKind::InUse, true), "{error}");
     assert!(get(&store, &url).await == data, "it has its snapshot");
@@ -126,6 +115,48 @@ async fn an_image_open_elsewhere_stays_readable() {
         assert!(tries < 120, "the client still counts");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// A gateway was killed while it copied; the cluster still takes it for alive, with the image's lock in its hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_taken_up_again_although_its_writer_was_killed() {
+    let Some(cluster) = cluster("ceph-a") else { return };
+    let _turn = shared().await;
+    let (store, name, data) = (cluster.store(), name(), noise(20_000_000));
+    let mut writer = store.create(&permit(), &name, Some(20_000_000)).await.expect("create");
+    writer.write(data.slice(..10_000_000)).await.expect("write");
+    assert_eq!(writer.sync().await.expect("safe"), 10_000_000);
+    drop(writer);
+    let mut child = open_elsewhere(&cluster, &name).await;
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let begun = Instant::now();
+    let mut writer = loop {
+        match store.resume(&permit(), &name, 20_000_000, 0).await {
+            Ok(writer) => break writer,
+            Err(error) => assert!(error.temporary && begun.elapsed() < Duration::from_secs(90), "{error}"),
+        }
+    };
+    eprintln!("taken up again after {:?}", begun.elapsed());
+    writer.write(data.clone()).await.expect("write");
+    let url = writer.finish().await.expect("finish");
+    assert!(get(&store, &url).await == data);
+    store.delete(&permit(), &url).await.expect("deleted");
+}
+
+/// Another client that writes into the image.
+async fn open_elsewhere(cluster: &Cluster, name: &str) -> std::process::Child {
+    let conf = cluster.folder.join(cluster.name).join("ceph.conf");
+    let image = format!("images/{name}");
+    let child = std::process::Command::new("rbd")
+        .args(["-c", conf.to_str().expect("UTF-8"), "bench", "--io-type", "write", "--io-total", "100G"])
+        .args(["--io-size", "4K", "--io-threads", "1", &image])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("rbd runs");
+    eventually("it is open elsewhere", || cluster.rbd(&["status", &image]).contains("watcher=")).await;
+    child
 }
 
 /// A gateway that lost its lease goes on writing while another one has begun again.

@@ -98,6 +98,9 @@ async fn a_frozen_osd_ends_a_write_within_the_limit_and_nothing_grows() {
     let error = reader.read_at(0, 512 << 10).await.expect_err("no answer");
     assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
     assert!(begun.elapsed() < limit, "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    drop(reader);
+    assert!(begun.elapsed() < Duration::from_millis(500), "dropping waits: {:?}", begun.elapsed());
 
     let mut counts = Vec::new();
     for i in 0..20 {
@@ -155,4 +158,59 @@ async fn a_full_cluster_is_no_space_at_once_and_deletes_work() {
     cluster.control("fill", &["off"]);
     assert_eq!(room.free, 0, "{room:?}");
     assert!(store.list().await.expect("listed").iter().all(|o| o.name != one && o.name != two));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_reached_is_no_space() {
+    let Some(cluster) = cluster("ceph-b") else { return };
+    let _turn = alone().await;
+    let (store, name, data) = (quick(&cluster), name(), noise(20 << 20));
+    let mut writer = store.create(&permit(), &name, None).await.expect("create");
+    writer.write(data.clone()).await.expect("write");
+    cluster.control("quota", &["images", "10000000"]);
+    let begun = Instant::now();
+    let error = loop {
+        if let Err(error) = writer.write(data.clone()).await {
+            break error;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "the quota is not enforced");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
+    let room = store.probe().await.expect("it answers");
+    let aborted = writer.abort().await;
+    cluster.control("quota", &["images", "0"]);
+    assert_eq!(error.kind, StoreErrorKind::NoSpace, "{error}");
+    assert_eq!((room.total, room.free), (10_000_000, 0));
+    aborted.expect("removed although the quota is reached");
+}
+
+/// The cluster shuts out a client that it takes for dead; the store comes back with a new connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_shut_out_connects_again() {
+    let Some(cluster) = cluster("ceph-b") else { return };
+    let _turn = alone().await;
+    let (store, name, data) = (quick(&cluster), name(), noise(20 << 20));
+    let mut writer = store.create(&permit(), &name, None).await.expect("create");
+    writer.write(data.clone()).await.expect("write");
+    let status = cluster.rbd_json(&["status", &format!("images/{name}")]);
+    let address = status["watchers"][0]["address"].as_str().expect("an address");
+    cluster.control("exec", &["ceph", "osd", "blocklist", "add", address]);
+    let begun = Instant::now();
+    let error = loop {
+        if let Err(error) = writer.write(data.clone()).await {
+            break error;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "the client is not shut out");
+    };
+    assert_eq!((error.kind, error.temporary), (StoreErrorKind::Unavailable, true), "{error}");
+    drop(writer);
+    let begun = Instant::now();
+    while let Err(error) = store.probe().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let url = put(&store, &super::name(), &data, None).await;
+    assert!(get(&store, &url).await == data);
+    store.delete(&permit(), &url).await.expect("deleted");
+    store.discard(&permit(), &name).await.expect("discarded");
 }
