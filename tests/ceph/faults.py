@@ -27,8 +27,8 @@ class Row:
     threads: tuple[int, int] = (0, 0)
     memory: tuple[int, int] = (0, 0)
 
-    def fill(self, fault: str, during: str, seen: object, seconds: float, limit: float) -> None:
-        self.fault, self.during, self.seen, self.seconds, self.limit = fault, during, str(seen), seconds, limit
+    def fill(self, fault: str, during: str, seen: object, seconds: float) -> None:
+        self.fault, self.during, self.seen, self.seconds = fault, during, str(seen), seconds
 
     def __str__(self) -> str:
         cells = [self.fault, self.during, self.seen, f"{self.seconds:.1f}", f"{self.limit:.0f}", self.left,
