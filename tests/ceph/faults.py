@@ -1,6 +1,6 @@
 """The table of docs/ceph-faults.md: runs the tests of faults on real clusters and writes down what they saw.
 
-    target/tests-venv/bin/python tests/ceph/faults.py
+target/tests-venv/bin/python tests/ceph/faults.py
 """
 
 import dataclasses

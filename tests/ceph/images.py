@@ -2,10 +2,9 @@
 
 import time
 
+import gateway
 import requests
 from cloud import NOVA, Cloud, Person
-
-import gateway
 
 # Zeros in the middle, longer than any chunk, and an end that is on no border.
 DATA = b"".join([bytes(range(256)) * 20_000, bytes(13 << 20), b"end of the image " * 1001])

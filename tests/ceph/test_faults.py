@@ -153,7 +153,7 @@ def left_behind(cloud, clusters) -> str:
 
 
 def stream(cloud, image: str, hurt, first: int = 16 << 20) -> tuple[int | None, dict]:
-    """Uploads without a length; the fault strikes after the first part. Status and headers, `None` if there was no answer."""
+    """Uploads without a length; the fault strikes after the first part. Status and headers; `None` without an answer."""
     host, port = cloud.url.removeprefix("http://").split(":")
     line = http.client.HTTPConnection(host, int(port), timeout=60)
     line.putrequest("PUT", f"/v2/images/{image}/file")

@@ -206,7 +206,7 @@ def refused(cloud, person, image, url, *codes):
 
 
 def test_nobody_claims_what_is_not_his(cloud, by_nova, a, b):
-    """Another image's object, another pool, another cluster, and what is no location at all: refused, and nothing is touched."""
+    """Another image's object, another pool, another cluster, and what is no location: refused, and untouched."""
     victim = images.upload(cloud, BOB, DATA, "a")
     elsewhere = str(uuid.uuid4())
     by_nova(elsewhere)
