@@ -20,7 +20,7 @@ from faults import Row, record
 # `timeout_s` of the stores here, and seconds that a request may take after the fault. An upload that failed also tries to
 # remove what it wrote before it answers, and a delete takes several steps in the cluster.
 T = 3
-LIMITS = {"upload": 8 * T, "download": 4 * T, "delete": 7 * T, "copy": 8 * T, "start-up": 3 * T}
+LIMITS = {"upload": 9 * T, "download": 4 * T, "delete": 7 * T, "copy": 9 * T, "start-up": 3 * T}
 SIZE = 64 << 20
 DATA = os.urandom(1 << 20) * (SIZE >> 20)
 
@@ -369,7 +369,8 @@ def test_tries_do_not_add_up(server, cloud, a, row):
         images.delete(cloud, ALICE, spare)
         counts.append(usage(server))
     row.fill("osd frozen", f"upload, the slowest of 12 with downloads in {time.monotonic() - began:.0f} s", 503, slowest)
-    half, last = counts[len(counts) // 2], counts[-1]
-    assert last[0] <= half[0] + 4 and last[1] <= half[1] + 32, counts
+    # A connect in between starts threads for a moment, so the lowest figures of both halves are compared.
+    (threads, memory), (more, grown) = ([min(figures) for figures in zip(*half)] for half in (counts[:6], counts[6:]))
+    assert more <= threads + 2 and grown <= memory + 16, counts
     hurt.heal()
     assert images.eventually(lambda: cloud.http(ALICE, "DELETE", f"/v2/images/{image}").status_code == 204, 60)
