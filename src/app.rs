@@ -7,6 +7,10 @@ use crate::{
     rules::Rulebook, store::Stores,
 };
 
+mod stores;
+
+pub use stores::Reload;
+
 /// One gateway. Holds no state of its own but caches: the truth is in the database and the stores.
 pub struct App {
     /// What the operator configured.
@@ -25,6 +29,8 @@ pub struct App {
     pub node: String,
     /// Drawn at each start: a lease of this node with another boot id belongs to a process that is dead.
     pub boot: String,
+    /// Stores are loaded by one at a time.
+    reloading: tokio::sync::Mutex<()>,
 }
 
 impl App {
@@ -40,7 +46,8 @@ impl App {
         let identity = Authenticator::from_config(&config.identity)?;
         let node = config.node.clone().unwrap_or_else(|| default_node(&config));
         let boot = uuid::Uuid::new_v4().simple().to_string();
-        Ok(Arc::new(Self { config, db, stores, rules, journal: Arc::default(), identity, node, boot }))
+        let (journal, reloading) = (Arc::default(), tokio::sync::Mutex::default());
+        Ok(Arc::new(Self { config, db, stores, rules, journal, identity, node, boot, reloading }))
     }
 
     /// Writes events that belong to no change of a row (an image was read).

@@ -107,6 +107,16 @@ impl Error {
         self
     }
 
+    /// A denial in the words of `other`, which hide what was denied. What is no denial stays as it is.
+    #[must_use]
+    pub fn hidden_as(self, other: Self) -> Self {
+        match self.decision {
+            _ if self.kind != Kind::Forbidden => self,
+            Some(id) => other.with_decision(id),
+            None => other,
+        }
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -32,10 +32,7 @@ pub fn start(app: &Arc<App>) -> Running {
     let mut set = JoinSet::new();
     set.spawn(every(ROUND, app.clone(), |app| async move { reap(&app).await }));
     set.spawn(every(ROUND, app.clone(), |app| async move { collect_all(&app).await }));
-    set.spawn(every(PROBE, app.clone(), |app| async move {
-        app.stores.refresh().await;
-        Ok(())
-    }));
+    set.spawn(every(PROBE, app.clone(), |app| async move { app.refresh_stores().await }));
     set.spawn(notify::Sender::new(app.db.clone()).run());
     set.spawn(every(ROUND, app.clone(), |_| async {
         telemetry::upkeep();

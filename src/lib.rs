@@ -22,9 +22,10 @@ pub mod placement;
 pub mod protect;
 pub mod quota;
 pub mod rules;
+pub mod scrub;
 pub mod store;
 pub mod telemetry;
 pub mod wasm;
 
-pub use app::App;
+pub use app::{App, Reload};
 pub use error::{Error, Kind, Result};

@@ -128,7 +128,7 @@ pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> R
     if let Some(wish) = request.explicit
         && !known(ctx, candidates)?.contains(&wish)
     {
-        return Err(unknown_store(wish));
+        return Err(unknown_store(ctx, candidates, wish));
     }
     for candidate in candidates {
         match objection(ctx, request, candidate)? {
@@ -233,8 +233,16 @@ fn accepted(store: &str, score: u32, code: &str, text: &str) -> Verdict {
     Verdict { store: store.into(), accepted: true, score, code: code.into(), text: text.into(), from_plugin: false }
 }
 
-fn unknown_store(id: &str) -> Error {
-    Error::invalid(format!("Invalid store identifier: {id}"))
+/// The text is the same for a store that is not there and for one that the caller may not know of; of the latter, the
+/// denial is kept for the operator.
+fn unknown_store(ctx: &Context, candidates: &[Candidate], id: &str) -> Error {
+    let unknown = Error::invalid(format!("Invalid store identifier: {id}"));
+    let hidden = candidates.iter().find(|c| c.facts.id == id);
+    let denial = hidden.and_then(|c| authz::check(ctx, Action::SeeStore, Resource::Store(&c.facts, None)).err());
+    match denial {
+        Some(denial) => denial.hidden_as(unknown),
+        None => unknown,
+    }
 }
 
 /// No store is left. The text speaks only of stores that policy permits and shows; the others stay out of it.

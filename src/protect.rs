@@ -12,11 +12,27 @@ use crate::{
 /// # Errors
 /// `Unavailable` when a policy errors: nothing is shown then.
 pub fn visible(ctx: &Context, mut image: Image) -> Result<Image> {
-    let names: Vec<&str> = image.properties.keys().map(String::as_str).collect();
-    let mut readable = authz::allows_properties(ctx, Action::ReadProperty, &image, &names)?.into_iter();
-    // Both go in the order of the names.
+    let mut readable = readable(ctx, &image)?.into_iter();
     image.properties.retain(|_, _| readable.next().unwrap_or(false));
     Ok(image)
+}
+
+/// For each custom property of the image, in the order of their names, whether the caller may read it.
+///
+/// # Errors
+/// `Unavailable` when a policy errors.
+pub(crate) fn readable(ctx: &Context, image: &Image) -> Result<Vec<bool>> {
+    let names: Vec<&str> = image.properties.keys().map(String::as_str).collect();
+    authz::allows_properties(ctx, Action::ReadProperty, image, &names)
+}
+
+/// The image as events tell of it: what the one who acted may not read is in none, since who receives an event is not
+/// known here.
+///
+/// # Errors
+/// As [`visible`].
+pub(crate) fn told(ctx: &Context, image: &Image) -> Result<Image> {
+    visible(ctx, image.clone())
 }
 
 /// Whether the caller may read the property `name` of this image. A filter or a sort on one that they may not read

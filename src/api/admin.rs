@@ -13,7 +13,11 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{app::App, rules::Outcome, telemetry};
+use crate::{
+    app::App,
+    rules::{Outcome, Removals},
+    telemetry,
+};
 
 /// All of the operator's routes.
 pub fn router(app: Arc<App>) -> Router {
@@ -25,28 +29,36 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/rules/shadow", get(shadow).put(start_shadow).delete(stop_shadow))
         .route("/rules/activate", post(activate))
         .route("/rules/rollback", post(rollback))
+        .merge(super::admin_stores::router())
         .merge(super::explain::router())
         .with_state(app)
 }
 
-async fn metrics() -> Response {
-    ([("content-type", "text/plain; version=0.0.4")], telemetry::render_metrics()).into_response()
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let text = telemetry::render_metrics() + &super::admin_stores::gauges(&app.stores);
+    ([("content-type", "text/plain; version=0.0.4")], text).into_response()
 }
 
 /// Database and each store, with the reason for what is not well.
 async fn health(State(app): State<Arc<App>>) -> Response {
     let database = app.db.ping().await.map_err(|e| e.to_string());
-    let stores: Vec<_> = app
-        .stores
-        .iter()
-        .map(|s| json!({"id": s.id(), "state": s.state(), "healthy": s.health().healthy, "reason": s.health().reason}))
-        .collect();
+    let (mut stores, mut down) = (Vec::new(), Vec::new());
+    for entry in app.stores.iter() {
+        let health = entry.health();
+        if !health.healthy {
+            down.push(entry.id().to_owned());
+        }
+        stores.push(json!({
+            "id": entry.id(), "state": entry.state(), "healthy": health.healthy, "reason": health.reason,
+        }));
+    }
     let rules = app.rules.status();
-    let well = database.is_ok() && app.stores.iter().all(|s| s.health().healthy) && rules.faults.is_empty();
+    let well = database.is_ok() && down.is_empty() && rules.faults.is_empty();
     let body = json!({
         "status": if well { "ok" } else { "degraded" },
         "database": database.err().unwrap_or_else(|| "ok".into()),
         "stores": stores,
+        "stores_down": down,
         "rules": rules,
     });
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -57,9 +69,17 @@ async fn rules(State(app): State<Arc<App>>) -> Response {
     Json(app.rules.status()).into_response()
 }
 
+/// What the operator says of a reload.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Reload {
+    accept_removals: bool,
+}
+
 /// Answers 200 with the new generation, or 409 with the faults; the old generation serves on then.
-async fn reload(State(app): State<Arc<App>>) -> Response {
-    app.rules.reload("admin route").await;
+async fn reload(State(app): State<Arc<App>>, wish: Option<Json<Reload>>) -> Response {
+    let accept = wish.is_some_and(|Json(wish)| wish.accept_removals);
+    app.rules.reload("admin route", if accept { Removals::Accepted } else { Removals::Refused }).await;
     let status = app.rules.status();
     let code = if status.faults.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     (code, Json(status)).into_response()

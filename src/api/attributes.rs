@@ -44,14 +44,15 @@ pub(super) fn check_reserved(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The value of attribute or custom property `name`.
+/// The value of attribute or custom property `name`. An empty owner is no owner: policies, lists and the ledger know of
+/// none.
 ///
 /// # Errors
 /// `Invalid` when type or form is not what the image schema says.
 pub(super) fn parse(name: &str, json: &Json, rules: &config::Images) -> Result<Value> {
     Ok(match name {
         "name" => Value::Name(nullable_text(json, rules)?),
-        "owner" => Value::Owner(nullable_text(json, rules)?),
+        "owner" => Value::Owner(nullable_text(json, rules)?.filter(|owner| !owner.is_empty())),
         "visibility" => Value::Visibility(visibility(json)?),
         "protected" => Value::Protected(boolean(json)?),
         "os_hidden" => Value::Hidden(boolean(json)?),

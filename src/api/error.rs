@@ -126,9 +126,10 @@ pub(super) fn render(mut response: Response, accept: Form) -> Response {
     for (name, value) in failure.headers {
         headers.insert(name, value);
     }
-    // An image that stays hidden must look like one that is not there, so a 404 names no decision: the operator finds
-    // it by the id of the request.
-    let named = failure.decision.filter(|_| failure.status != StatusCode::NOT_FOUND);
+    // An image or a store that stays hidden must look like one that is not there, so a 404 or a 400 names no decision:
+    // the operator finds it by the id of the request.
+    let open = failure.status == StatusCode::FORBIDDEN || failure.status.is_server_error();
+    let named = failure.decision.filter(|_| open);
     if let Some(decision) = named.and_then(|d| HeaderValue::try_from(d).ok()) {
         headers.insert(DECISION, decision);
     }

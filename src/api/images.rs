@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     context::Context,
-    error::{Error, Result},
-    image::{self, Image},
+    error::Error,
+    image::{self, View},
 };
 
 const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids");
@@ -36,7 +36,7 @@ pub(super) async fn list(State(api): State<Api>, Asked(ctx): Asked, RawQuery(que
     let page = image::list(&api.app, &ctx, &listed.query, listed.marker.as_deref(), listed.limit).await?;
     let known = image::known_stores(&api.app, &ctx)?;
     let body = ImagesBody {
-        images: page.images.iter().map(|i| ImageBody::new(&api.app, &ctx, &known, i)).collect::<Result<_>>()?,
+        images: page.images.iter().map(|view| ImageBody::new(&api.app, &known, view)).collect(),
         first: listed.first(),
         next: page.next.as_deref().map(|marker| listed.next(marker)),
         schema: "/v2/schemas/images",
@@ -53,9 +53,9 @@ pub(super) async fn create(
 ) -> Answer {
     let body = extract::json(body, &api.config.http).await?;
     let new = create::parse(&body, &api.config.images)?;
-    let image = image::create(&api.app, &ctx, new).await?;
-    let location = format!("{}/v2/images/{}", versions::base(&api.config, &headers, &uri), image.id);
-    let mut response = image_response(&api, &ctx, StatusCode::CREATED, &image)?;
+    let view = image::create(&api.app, &ctx, new).await?;
+    let location = format!("{}/v2/images/{}", versions::base(&api.config, &headers, &uri), view.image.id);
+    let mut response = image_response(&api, &ctx, StatusCode::CREATED, &view)?;
     let headers = response.headers_mut();
     headers.insert(LOCATION, HeaderValue::try_from(location).map_err(Error::internal)?);
     let stores: Vec<_> = image::known_stores(&api.app, &ctx)?.into_iter().collect();
@@ -72,8 +72,8 @@ pub(super) async fn show(
     headers: HeaderMap,
     _: NoBody,
 ) -> Answer {
-    let image = image::show(&api.app, &ctx, &id).await?;
-    let mut response = image_response(&api, &ctx, StatusCode::OK, &image)?;
+    let view = image::show(&api.app, &ctx, &id).await?;
+    let mut response = image_response(&api, &ctx, StatusCode::OK, &view)?;
     if conditional::check(&headers, response.headers().get(ETAG))? == Verdict::NotModified {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::empty();
@@ -92,8 +92,8 @@ pub(super) async fn update(
     let body = extract::json(body, &api.config.http).await?;
     let changes = patch::parse(&body, dialect, &api.config.images)?;
     let expected = matched(&api, &ctx, &id, &headers).await?;
-    let image = image::update(&api.app, &ctx, &id, &changes, expected).await?;
-    image_response(&api, &ctx, StatusCode::OK, &image)
+    let view = image::update(&api.app, &ctx, &id, &changes, expected).await?;
+    image_response(&api, &ctx, StatusCode::OK, &view)
 }
 
 pub(super) async fn delete(
@@ -159,10 +159,10 @@ async fn matched(api: &Api, ctx: &Context, id: &str, headers: &HeaderMap) -> Ans
     if !headers.contains_key("if-match") && !headers.contains_key("if-none-match") {
         return Ok(None);
     }
-    let image = image::show(&api.app, ctx, id).await?;
-    let current = image_response(api, ctx, StatusCode::OK, &image)?;
+    let view = image::show(&api.app, ctx, id).await?;
+    let current = image_response(api, ctx, StatusCode::OK, &view)?;
     match conditional::check(headers, current.headers().get(ETAG))? {
-        Verdict::Proceed => Ok(Some(image.version)),
+        Verdict::Proceed => Ok(Some(view.image.version)),
         Verdict::NotModified => {
             let text = "The image is what the If-None-Match header says.";
             Err(Failure::new(StatusCode::PRECONDITION_FAILED, text))
@@ -170,9 +170,9 @@ async fn matched(api: &Api, ctx: &Context, id: &str, headers: &HeaderMap) -> Ans
     }
 }
 
-fn image_response(api: &Api, ctx: &Context, status: StatusCode, image: &Image) -> Answer {
+fn image_response(api: &Api, ctx: &Context, status: StatusCode, view: &View) -> Answer {
     let known = image::known_stores(&api.app, ctx)?;
-    let body = serde_json::to_vec(&ImageBody::new(&api.app, ctx, &known, image)?).map_err(Error::internal)?;
+    let body = serde_json::to_vec(&ImageBody::new(&api.app, &known, view)).map_err(Error::internal)?;
     let tag = conditional::body_tag(&body);
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json")), (ETAG, tag)];
     Ok((status, headers, Body::from(body)).into_response())

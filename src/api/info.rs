@@ -1,6 +1,6 @@
 //! What the site offers: import methods, stores and the usage of the caller's project.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{extract::State, http::StatusCode};
 use serde_json::{Map, Value as Json, json};
@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     authz::{self, Action, Resource},
-    config::{Backend, Config, Store, StoreState},
+    config::{Backend, Store, StoreState},
     image, quota,
+    store::{Entry, Stores},
 };
 
 /// Bytes that Glance's clients count a quota of bytes in.
@@ -31,14 +32,20 @@ pub(super) async fn import(_: NoBody) -> Answer {
 
 pub(super) async fn stores(State(api): State<Api>, Asked(ctx): Asked, _: NoBody) -> Answer {
     let known = image::known_stores(&api.app, &ctx)?;
-    let stores: Vec<_> = configured(&api.config, &known).map(|(id, store)| Json::from(brief(id, store))).collect();
+    let stores: Vec<_> =
+        configured(&api.app.stores, &known).map(|(id, store)| Json::from(brief(&id, &store))).collect();
     json_response(StatusCode::OK, &json!({"stores": stores}))
 }
 
 pub(super) async fn stores_detail(State(api): State<Api>, Asked(ctx): Asked, _: NoBody) -> Answer {
     authz::check(&ctx, Action::StoresInfoDetail, Resource::Service)?;
     let known = image::known_stores(&api.app, &ctx)?;
-    let stores: Vec<_> = configured(&api.config, &known).map(|(id, store)| detailed(id, store)).collect();
+    let stores: Vec<_> = configured(&api.app.stores, &known)
+        .map(|(id, store)| {
+            let identity = api.app.stores.get(&id).and_then(|entry| entry.store().identity());
+            detailed(&id, &store, identity.as_deref())
+        })
+        .collect();
     json_response(StatusCode::OK, &json!({"stores": stores}))
 }
 
@@ -62,9 +69,10 @@ pub(super) async fn usage(State(api): State<Api>, Asked(ctx): Asked) -> Answer {
     json_response(StatusCode::OK, &json!({"usage": all}))
 }
 
-/// The stores that the caller may know of.
-fn configured<'a>(config: &'a Config, known: &'a BTreeSet<String>) -> impl Iterator<Item = (&'a String, &'a Store)> {
-    config.stores.iter().filter(|(id, _)| known.contains(*id))
+/// The stores that the caller may know of, as they are now.
+fn configured(stores: &Stores, known: &BTreeSet<String>) -> impl Iterator<Item = (String, Store)> {
+    let now = |e: Arc<Entry>| (e.id().to_owned(), Store { state: e.state(), ..e.config().clone() });
+    stores.iter().filter(|e| known.contains(e.id())).map(now)
 }
 
 /// What everybody who knows of a store may know of it. Truth is a string here, and untruth is absence.
@@ -83,7 +91,7 @@ fn brief(id: &str, store: &Store) -> Map<String, Json> {
     entry
 }
 
-fn detailed(id: &str, store: &Store) -> Json {
+fn detailed(id: &str, store: &Store, identity: Option<&str>) -> Json {
     let mut entry = brief(id, store);
     let (kind, properties) = match &store.backend {
         Backend::File { path } => {
@@ -93,6 +101,7 @@ fn detailed(id: &str, store: &Store) -> Json {
             "rbd",
             json!({
                 "chunk_size": u64::from(rbd.chunk_size_mib) << 20,
+                "fsid": identity.and_then(|cluster| cluster.split('/').next()),
                 "pool": rbd.pool,
                 "thin_provisioning": rbd.thin_provisioning,
             }),

@@ -3,6 +3,7 @@
 //! A handler parses, calls one use case of `image`, and renders. No other module knows HTTP.
 
 pub mod admin;
+mod admin_stores;
 mod attributes;
 mod conditional;
 mod create;

@@ -10,10 +10,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     app::App,
-    authz::{self, Action, Resource},
-    context::Context,
-    error::Result,
-    image::{Image, Location, Member},
+    image::{Image, Location, Member, View},
 };
 
 /// Internal properties that name machines of the operator.
@@ -31,26 +28,20 @@ pub(super) struct ImageBody<'a> {
 
 impl<'a> ImageBody<'a> {
     /// The image with its copies in the `known` stores.
-    ///
-    /// # Errors
-    /// `Unavailable` when the rules cannot say whether the caller may see locations.
-    pub fn new(app: &App, ctx: &Context, known: &BTreeSet<String>, image: &'a Image) -> Result<Self> {
+    pub fn new(app: &App, known: &BTreeSet<String>, view: &'a View) -> Self {
+        let image = &view.image;
         let rules = &app.config.images;
-        let copies = image.locations.iter().filter(|l| known.contains(&l.store)).collect();
-        let mut body = Self { image, copies, direct_url: None, locations: None };
-        if (rules.show_direct_url || rules.show_locations)
-            && authz::allows(ctx, Action::GetImageLocation, Resource::Image(image))?
-        {
-            if rules.show_direct_url {
-                let weight = |l: &&&Location| app.config.stores.get(&l.store).map_or(i32::MIN, |s| s.weight);
-                // Of equals the first, as for a download.
-                body.direct_url = body.copies.iter().rev().max_by_key(weight).map(|l| l.url.as_str());
-            }
-            if rules.show_locations {
-                body.locations = Some(body.copies.iter().map(|l| LocationBody::new(l)).collect());
-            }
+        let copies: Vec<_> = image.locations.iter().filter(|l| known.contains(&l.store)).collect();
+        let weight = |l: &&&Location| app.stores.get(&l.store).map_or(i32::MIN, |e| e.config().weight);
+        // Of equals the first, as for a download.
+        let best = copies.iter().rev().max_by_key(weight).map(|l| l.url.as_str());
+        let locations = || copies.iter().map(|l| LocationBody::new(l)).collect();
+        Self {
+            image,
+            direct_url: best.filter(|_| view.urls && rules.show_direct_url),
+            locations: (view.urls && rules.show_locations).then(locations),
+            copies,
         }
-        Ok(body)
     }
 }
 

@@ -157,11 +157,7 @@ pub fn check_image(ctx: &Context, action: Action, image: &Image) -> Result<Permi
     if action != Action::GetImage && allows(ctx, Action::GetImage, Resource::Image(image))? {
         return Err(denial);
     }
-    let hidden = Error::not_found(format!("No image found with ID {}", image.id));
-    Err(match denial.decision() {
-        Some(id) => hidden.with_decision(id),
-        None => hidden,
-    })
+    Err(denial.hidden_as(Error::not_found(format!("No image found with ID {}", image.id))))
 }
 
 /// Whether the rules permit it, without a log line and without proof: to filter rows of a list and to shape bodies.

@@ -2,7 +2,7 @@
 //! that can apply to its action and type of resource.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, LazyLock},
 };
 
@@ -160,6 +160,16 @@ impl Policies {
     #[must_use]
     pub fn ids(&self) -> &[String] {
         &self.ids
+    }
+
+    /// The policies that `next` does not have, by the file that they are in here.
+    pub(crate) fn missing_in(&self, next: &Self) -> BTreeMap<&str, Vec<&str>> {
+        let mut missing = BTreeMap::<_, Vec<_>>::new();
+        for id in self.ids.iter().filter(|id| next.ids.binary_search(id).is_err()) {
+            let place = self.places.get(&PolicyId::new(id));
+            missing.entry(place.map_or("*.cedar", |place| place.file.as_str())).or_default().push(id.as_str());
+        }
+        missing
     }
 
     pub(super) fn slice(&self, action: Action, kind: Kind) -> Option<&Slice> {

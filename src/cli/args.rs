@@ -47,7 +47,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a gateway until SIGTERM or Ctrl-C; SIGHUP loads the rules anew
+    /// Run a gateway until SIGTERM or Ctrl-C; SIGHUP loads rules and stores anew
     #[command(after_help = "Examples:\n  fanlight serve\n  fanlight serve --config /etc/fanlight.toml\n  \
                             FANLIGHT_DATA_DIR=/tmp/try fanlight serve --listen 127.0.0.1:9393")]
     Serve(Serve),
@@ -78,8 +78,19 @@ pub enum Command {
     )]
     Policy(super::Policy),
     /// See and reload the rules of the running gateway
-    #[command(subcommand, after_help = "Examples:\n  fanlight rules status\n  fanlight rules reload --json")]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  fanlight rules status\n  fanlight rules reload --json\n  \
+                                        fanlight rules reload --accept-removals"
+    )]
     Rules(Rules),
+    /// See, drain, add and remove stores; compare what they hold with the database
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  fanlight store list\n  fanlight store state beta draining\n  \
+                                        fanlight store reload\n  fanlight store scrub --sample 20"
+    )]
+    Store(super::Store),
     /// Print the version
     #[command(after_help = "Example:\n  fanlight version")]
     Version,
@@ -173,7 +184,21 @@ pub enum Rules {
     /// Show the generation in force, and the faults of the last candidate
     Status(Check),
     /// Load policies and plug-ins anew; if anything is wrong, the old ones go on serving
-    Reload(Check),
+    Reload(Reload),
+}
+
+/// `rules reload`
+#[derive(Debug, Clone, Args)]
+pub struct Reload {
+    /// Policies that are in force and not in the folder any more are gone on purpose
+    #[arg(long)]
+    pub accept_removals: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// For people or for scripts.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 pub(super) fn key_value(text: &str) -> Result<(String, String), String> {

@@ -23,10 +23,7 @@ pub fn render(config: &Config) -> String {
         };
         let labels: Vec<_> = store.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let default = if store.default { ", default" } else { "" };
-        row(
-            "store",
-            format!("{id} ({}{default}) {place} {}", store.backend.kind(), labels.join(" ")).trim().into(),
-        );
+        row("store", format!("{id} ({}{default}) {place} {}", store.backend.kind(), labels.join(" ")).trim().into());
     }
     // Without a folder of the operator's, the shipped rules were put into these at the first start.
     let folder = |path: &Option<PathBuf>, name: &str| match path {

@@ -34,6 +34,7 @@ async fn run(command: Command) -> Result<Exit> {
         Command::Placement(command) => placement::run(&command).await,
         Command::Policy(command) => super::policy(&command).await,
         Command::Rules(command) => super::rules(&command).await,
+        Command::Store(command) => super::store(&command).await,
         Command::Version => output::write(concat!("fanlight ", env!("CARGO_PKG_VERSION"))).map(|()| Exit::Done),
     }
 }

@@ -11,6 +11,7 @@ mod placement;
 mod policy;
 mod rules;
 mod serve;
+mod store;
 
 pub use self::{
     args::{Check, Cli, Command, ConfigArgs, Database, Explain, Output as OutputArgs, Placement, Rules, Serve},
@@ -20,6 +21,7 @@ pub use check::run as check;
 pub use dispatch::main;
 pub use policy::{Policy, run as policy, standard_form};
 pub use rules::run as rules;
+pub use store::{Store, run as store};
 
 /// How a command ended; documented in `fanlight --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

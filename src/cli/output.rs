@@ -94,6 +94,12 @@ pub fn human_size(bytes: u64) -> String {
     format_size(bytes, BINARY)
 }
 
+/// `90s`, `1h 30m`.
+pub(super) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it like `90m` or `1h 30m`".to_owned())?;
+    span.try_into().map_err(|_| "must not be negative".to_owned())
+}
+
 /// `20GiB`, `20G`, `20 gb`, `512`: powers of 1024, as image sizes are.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();

@@ -40,7 +40,7 @@ pub async fn run(command: &Placement) -> Result<Exit> {
     let new = NewImage { properties: args.properties.iter().cloned().collect(), ..NewImage::default() };
     let image = new.into_image(ctx.project(), Timestamp::now());
     let request = Request { image: &image, size: args.size, explicit: args.store.as_deref() };
-    let candidates: Vec<_> = stores.iter().map(|s| Candidate::of(s)).collect();
+    let candidates: Vec<_> = stores.iter().map(|s| Candidate::of(&s)).collect();
     let out = Output::new(args.output.json);
     match placement::plan(&ctx, &request, &candidates) {
         Ok(plan) => show(&out, &plan, &candidates).map(|()| Exit::Done),

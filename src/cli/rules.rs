@@ -1,7 +1,7 @@
 //! `fanlight rules`: the rules of the running gateway.
 
 use http::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Result;
 
@@ -15,12 +15,15 @@ use super::{
 /// # Errors
 /// When standard output is closed.
 pub async fn run(command: &Rules) -> Result<Exit> {
-    let (method, path, args) = match command {
-        Rules::Status(args) => (Method::GET, "/rules", args),
-        Rules::Reload(args) => (Method::POST, "/rules/reload", args),
+    let (method, path, config, output, body) = match command {
+        Rules::Status(args) => (Method::GET, "/rules", &args.config, args.output, None),
+        Rules::Reload(args) => {
+            let body = args.accept_removals.then(|| json!({"accept_removals": true}));
+            (Method::POST, "/rules/reload", &args.config, args.output, body)
+        }
     };
-    match ask(&args.config, method, path, None).await {
-        Ok((status, answer)) => show(&Output::new(args.output.json), status, &answer),
+    match ask(config, method, path, body).await {
+        Ok((status, answer)) => show(&Output::new(output.json), status, &answer),
         Err(exit) => Ok(exit),
     }
 }

@@ -14,9 +14,10 @@ use crate::{
     app::App,
     config::Config,
     error::{Error, Result},
+    rules::Removals,
 };
 
-/// Serves until SIGTERM or SIGINT. SIGHUP loads the rules anew.
+/// Serves until SIGTERM or SIGINT. SIGHUP loads rules and stores anew.
 ///
 /// # Errors
 /// When something that the configuration names cannot be opened, or an address is taken.
@@ -25,7 +26,7 @@ pub async fn run(config: Config) -> Result<()> {
     let admin = bind(config.admin_listen).await?;
     let app = App::open(config).await?;
     prepare_schema(&app).await?;
-    app.stores.refresh().await;
+    app.refresh_stores().await?;
     let jobs = app.start_jobs();
     super::banner::print(&app.config);
 
@@ -92,7 +93,8 @@ async fn wait_for_stop(app: &Arc<App>) -> Result<()> {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
-                app.rules.reload("SIGHUP").await;
+                app.rules.reload("SIGHUP", Removals::Refused).await;
+                app.reload_stores("SIGHUP").await;
             }
         }
     }

@@ -60,7 +60,8 @@ impl Config {
                 help: "name a readable TOML file; fanlight.example.toml shows every key".into(),
             }],
         })?;
-        Self::parse(&file, &text, &env)
+        let config = Self::parse(&file, &text, &env)?;
+        Ok(Self { file: Some(path.to_owned()), ..config })
     }
 
     /// Reads `text`; `file` is its name in faults.
@@ -105,6 +106,7 @@ fn read(root: Section<'_>, env: Environment<'_>) -> Config {
     let data_dir = env.get("FANLIGHT_DATA_DIR").map(Into::into).or(data_dir).unwrap_or_else(|| "data".into());
     let store_section = root.section("store");
     let mut config = Config {
+        file: None,
         listen,
         admin_listen,
         public_endpoint: root.parsed::<Url>("public_endpoint", "https://images.example.org"),

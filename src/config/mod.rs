@@ -38,6 +38,8 @@ pub use self::{
 /// The configuration of one gateway.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that this was read from; none for the development gateway.
+    pub file: Option<PathBuf>,
     /// Where the API listens. The development identity refuses anything but loopback.
     pub listen: SocketAddr,
     /// Where `/metrics` and the admin routes of the operator listen.
@@ -70,6 +72,7 @@ impl Config {
     /// The development gateway with everything below `data_dir`: what `serve` runs without a file.
     pub fn development(data_dir: &Path) -> Self {
         Self {
+            file: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 9292)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9293)),
             public_endpoint: None,

@@ -16,7 +16,7 @@ use super::{
 const STORES_MAX: usize = 256;
 
 /// `[store.ID]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     /// For people, shown by `/v2/info/stores`.
     pub description: Option<String>,
@@ -45,8 +45,22 @@ pub enum StoreState {
     ReadOnly,
 }
 
+impl StoreState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Up, Self::Draining, Self::ReadOnly];
+
+    /// As written in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Draining => "draining",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
 /// Type of a store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
     /// Files in a folder.
     File {
@@ -118,8 +132,7 @@ pub(super) fn read(section: &Section<'_>) -> BTreeMap<String, Store> {
 }
 
 fn read_one(section: &Section<'_>) -> Store {
-    const STATES: &[(&str, StoreState)] =
-        &[("up", StoreState::Up), ("draining", StoreState::Draining), ("read-only", StoreState::ReadOnly)];
+    let states = StoreState::ALL.map(|state| (state.as_str(), state));
     if !section.has("type") {
         section.fault("type", "is missing", "write type = \"file\" or type = \"rbd\"");
     }
@@ -137,7 +150,7 @@ fn read_one(section: &Section<'_>) -> Store {
         weight: section.number("weight", -1_000_000..=1_000_000, 0),
         labels: section.strings("labels"),
         default: section.boolean("default", false),
-        state: section.choice("state", STATES).unwrap_or_default(),
+        state: section.choice("state", &states).unwrap_or_default(),
         backend,
     }
 }

@@ -104,6 +104,16 @@ impl Dialect {
         }
     }
 
+    /// Adds the state of a store unless it has one.
+    pub(super) fn ensure_store_state(self) -> &'static str {
+        match self {
+            Self::Sqlite | Self::Postgres => {
+                "INSERT INTO store_states (store, state, updated_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            }
+            Self::Mysql { .. } => "INSERT IGNORE INTO store_states (store, state, updated_at) VALUES (?, ?, ?)",
+        }
+    }
+
     /// Adds a ledger row of zeros unless it is there.
     pub(super) fn ensure_usage(self) -> &'static str {
         match self {

@@ -29,6 +29,7 @@ mod changes;
 mod deletions;
 mod dialect;
 mod images;
+mod inventory;
 mod ledger;
 mod list;
 mod members;
@@ -37,13 +38,16 @@ mod readers;
 mod row;
 mod schema;
 mod statement;
+mod stores;
 mod tx;
 mod uploads;
 
 pub use deletions::Deletion;
+pub use inventory::{Claim, Held};
 pub use ledger::{Drift, Usage};
 pub use outbox::StoredEvent;
 pub use schema::SchemaStatus;
+pub use stores::Holds;
 pub use uploads::{BeginUpload, Published, Upload};
 
 use dialect::Dialect;

@@ -11,15 +11,26 @@ use super::{Db, dialect::Dialect, row::get, tx::args, tx::fault};
 use crate::error::{Error, Result};
 
 /// Version, name, and the text for SQLite, PostgreSQL and MySQL.
-const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[(
-    1,
-    "images",
-    [
-        include_str!("../../migrations/sqlite/0001_images.sql"),
-        include_str!("../../migrations/postgres/0001_images.sql"),
-        include_str!("../../migrations/mysql/0001_images.sql"),
-    ],
-)];
+const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[
+    (
+        1,
+        "images",
+        [
+            include_str!("../../migrations/sqlite/0001_images.sql"),
+            include_str!("../../migrations/postgres/0001_images.sql"),
+            include_str!("../../migrations/mysql/0001_images.sql"),
+        ],
+    ),
+    (
+        4,
+        "stores",
+        [
+            include_str!("../../migrations/sqlite/0004_stores.sql"),
+            include_str!("../../migrations/postgres/0004_stores.sql"),
+            include_str!("../../migrations/mysql/0004_stores.sql"),
+        ],
+    ),
+];
 
 /// Where the schema of a database stands.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

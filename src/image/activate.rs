@@ -6,7 +6,7 @@ use crate::{
     authz::{self, Action},
     context::Context,
     error::{Error, Kind, Result},
-    notify,
+    notify, protect,
 };
 
 /// Takes an active image out of use; doing it again changes nothing.
@@ -38,5 +38,6 @@ async fn switch(app: &App, ctx: &Context, id: &str, action: Action, to: Status) 
     }
     let mut after = image.clone();
     after.status = to;
-    app.db.set_status(&permit, &image, to, &[notify::image_event("image.update", &after)]).await.map(drop)
+    let events = [notify::image_event("image.update", &protect::told(ctx, &after)?)];
+    app.db.set_status(&permit, &image, to, &events).await.map(drop)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Image, Status, Visibility};
+use super::{Image, Status, View, Visibility};
 use crate::{
     app::App,
     authz::{self, Action, Resource},
@@ -78,7 +78,7 @@ impl NewImage {
 ///
 /// # Errors
 /// `Forbidden` by policy, `Conflict` when the id was ever used, `TooLarge` over a quota.
-pub async fn create(app: &App, ctx: &Context, new: NewImage) -> Result<Image> {
+pub async fn create(app: &App, ctx: &Context, new: NewImage) -> Result<View> {
     let image = new.into_image(ctx.project(), Timestamp::now());
 
     // authorize
@@ -93,9 +93,9 @@ pub async fn create(app: &App, ctx: &Context, new: NewImage) -> Result<Image> {
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
     // commit
-    let events = [notify::image_event("image.create", &image)];
+    let events = [notify::image_event("image.create", &protect::told(ctx, &image)?)];
     let image = app.db.create_image(&permit, &image, &limits, &events).await?;
-    protect::visible(ctx, image)
+    View::of(app, ctx, image)
 }
 
 /// The wider visibilities have actions of their own; setting `shared` or `private` has none.

@@ -14,7 +14,7 @@ use crate::{
     authz::{self, Action},
     context::Context,
     error::{Error, Kind, Result},
-    jobs, notify,
+    jobs, notify, protect,
 };
 
 /// Deletes an image in whatever state it is, and its data. With `expected`, only that version of it.
@@ -34,7 +34,7 @@ pub async fn delete(app: &App, ctx: &Context, id: &str, expected: Option<i64>) -
         }
 
         // commit; what was decided holds for the row as it was read, so a changed row is decided on anew
-        let events = [notify::image_deleted(&image)];
+        let events = [notify::image_deleted(&protect::told(ctx, &image)?)];
         match app.db.delete_image(&permit, &image, &events).await {
             Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             other => break other?,
@@ -80,7 +80,7 @@ pub async fn remove_copy(app: &App, ctx: &Context, store: &str, id: &str) -> Res
     };
 
     // commit
-    let events = [notify::image_event("image.update", &image)];
+    let events = [notify::image_event("image.update", &protect::told(ctx, &image)?)];
     let deletion = app.db.remove_location(&permit, &image, &location.id, &events).await?;
 
     // store

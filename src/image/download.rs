@@ -76,7 +76,7 @@ async fn open_best(app: &App, image: &Image, mut copies: Vec<&Location>, prefer:
             }
             Err(error) => {
                 tracing::error!(image.id, store = location.store, %error, "the copy cannot be opened");
-                last = last.with_source(error);
+                last = last.with_source(entry.failed(error));
             }
         }
     }

@@ -5,7 +5,7 @@
 //! hides many rows makes a page dearer, never shorter.
 
 use super::{
-    Image,
+    Image, View,
     query::{Filter, ListQuery, Page, Viewer},
     show::load,
 };
@@ -24,7 +24,7 @@ const REFILL_MAX: u32 = 1000;
 #[derive(Debug)]
 pub struct Listing {
     /// Visible images in order.
-    pub images: Vec<Image>,
+    pub images: Vec<View>,
     /// Where the next page starts, when there is at least one more visible image.
     pub next: Option<String>,
 }
@@ -71,7 +71,7 @@ pub async fn list(app: &App, ctx: &Context, query: &ListQuery, marker: Option<&s
     let more = images.len() > limit as usize;
     images.truncate(limit as usize);
     let next = if more { images.last().map(|i| i.id.clone()) } else { None };
-    let images = images.into_iter().map(|image| protect::visible(ctx, image)).collect::<Result<_>>()?;
+    let images = images.into_iter().map(|image| View::of(app, ctx, image)).collect::<Result<_>>()?;
     Ok(Listing { images, next })
 }
 
@@ -92,5 +92,6 @@ fn is_visible(ctx: &Context, query: &ListQuery, viewer: &Viewer, image: &Image) 
 async fn load_marker(app: &App, ctx: &Context, id: &str) -> Result<Image> {
     let invalid = || Error::invalid(format!("Invalid marker. Image {id} could not be found."));
     let image = load(app, id).await.map_err(|e| if e.kind() == Kind::NotFound { invalid() } else { e })?;
-    if authz::allows(ctx, Action::GetImage, Resource::Image(&image))? { Ok(image) } else { Err(invalid()) }
+    authz::check(ctx, Action::GetImage, Resource::Image(&image)).map_err(|e| e.hidden_as(invalid()))?;
+    Ok(image)
 }

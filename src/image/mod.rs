@@ -24,6 +24,7 @@ mod show;
 mod stores;
 mod update;
 mod upload;
+mod view;
 
 pub use activate::{deactivate, reactivate};
 pub use create::{NewImage, create};
@@ -36,6 +37,7 @@ pub use show::show;
 pub use stores::known_stores;
 pub use update::{add_tag, remove_tag, update};
 pub use upload::{UploadRequest, upload};
+pub use view::View;
 
 /// An image as the database holds it. Names and meanings are those of the Images API v2.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -34,11 +34,9 @@ pub async fn member(app: &App, ctx: &Context, id: &str, project: &str) -> Result
     let image = show::load(app, id).await?;
     authz::check_image(ctx, Action::GetImage, &image)?;
     let member = find(&image, project)?;
-    match authz::check(ctx, Action::GetMember, Resource::Member(&image, member)) {
-        Ok(_) => Ok(member.clone()),
-        Err(denial) if denial.kind() == Kind::Forbidden => Err(unknown(&image, project)),
-        Err(fault) => Err(fault),
-    }
+    let permit = authz::check(ctx, Action::GetMember, Resource::Member(&image, member));
+    permit.map_err(|denial| denial.hidden_as(unknown(&image, project)))?;
+    Ok(member.clone())
 }
 
 /// Shares the image with one more project, which has still to accept.

@@ -1,22 +1,21 @@
 //! Show one image, and the load that every other use case begins with.
 
-use super::Image;
+use super::{Image, View};
 use crate::{
     app::App,
     authz::{self, Action},
     context::Context,
     error::{Error, Kind, Result},
-    protect,
 };
 
 /// One image, as this caller may see it.
 ///
 /// # Errors
 /// `NotFound` for an unknown image and for one that the caller may not see.
-pub async fn show(app: &App, ctx: &Context, id: &str) -> Result<Image> {
+pub async fn show(app: &App, ctx: &Context, id: &str) -> Result<View> {
     let image = load(app, id).await?;
     authz::check_image(ctx, Action::GetImage, &image)?;
-    protect::visible(ctx, image)
+    View::of(app, ctx, image)
 }
 
 /// The row, for the gate to look at: nothing of it goes to the caller before the gate has spoken.

@@ -25,13 +25,14 @@ pub fn known_stores(app: &App, ctx: &Context) -> Result<BTreeSet<String>> {
     Ok(known)
 }
 
-/// Refuses a store that the caller may not know of with the words for one that is not there.
+/// Refuses a store that the caller may not know of with the words for one that is not there. The operator finds the
+/// denial by the id of the request.
 pub(super) fn check_known(app: &App, ctx: &Context, store: &str, kind: Kind) -> Result<()> {
-    let known = match app.stores.get(store) {
-        Some(entry) => authz::allows(ctx, Action::SeeStore, Resource::Store(&entry.facts(), None))?,
-        None => false,
-    };
-    if known { Ok(()) } else { Err(Error::new(kind, format!("Store {store} is not configured."))) }
+    let unknown = || Error::new(kind, format!("Store {store} is not configured."));
+    let entry = app.stores.get(store).ok_or_else(unknown)?;
+    authz::check(ctx, Action::SeeStore, Resource::Store(&entry.facts(), None))
+        .map(drop)
+        .map_err(|e| e.hidden_as(unknown()))
 }
 
 /// The copies of an image in stores that the caller may read from.

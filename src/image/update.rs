@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Image,
+    Image, View,
     change::{self, Change},
     create::check_visibility,
     show::{check_version, load},
@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// Times that something is decided anew on a newer row before the client is told of the race.
-const RETRIES: u32 = 10;
+const RETRIES: u32 = 64;
 
-/// After a lost race: waits a little, longer each time, so that many writers get by each other. `false`: enough tries.
+/// After a lost race: waits a little, up to 32 ms, so that many writers get by each other. `false`: enough tries.
 pub(super) async fn again(tries: &mut u32) -> bool {
     *tries += 1;
-    let most = 2_u64 << (*tries).min(6);
+    let most = 2_u64 << (*tries).min(4);
     tokio::time::sleep(Duration::from_millis(rand::random_range(1..=most))).await;
     *tries <= RETRIES
 }
@@ -32,7 +32,7 @@ pub(super) async fn again(tries: &mut u32) -> bool {
 /// # Errors
 /// `PreconditionFailed` for another version, `NotFound`, `Forbidden` by policy or property protection, `Conflict` for a property that is not there, `TooLarge`
 /// over a quota, `Invalid`.
-pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change], expected: Option<i64>) -> Result<Image> {
+pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change], expected: Option<i64>) -> Result<View> {
     edit(app, ctx, id, expected, |visible| change::apply(visible, changes, &app.config.images)).await
 }
 
@@ -69,7 +69,7 @@ async fn edit(
     id: &str,
     expected: Option<i64>,
     change: impl Fn(&Image) -> Result<Image>,
-) -> Result<Image> {
+) -> Result<View> {
     let mut tries = 0;
     loop {
         let old = load(app, id).await?;
@@ -77,7 +77,8 @@ async fn edit(
         // authorize
         let permit = authz::check_image(ctx, Action::ModifyImage, &old)?;
         check_version(&old, expected)?;
-        let new = with_hidden_properties(&old, change(&protect::visible(ctx, old.clone())?)?, ctx)?;
+        let shown = change(&protect::visible(ctx, old.clone())?)?;
+        let new = with_hidden_properties(&old, shown.clone(), ctx)?;
         if new.visibility != old.visibility {
             check_visibility(ctx, &new)?;
         }
@@ -88,16 +89,16 @@ async fn edit(
         // protect
         protect::guard_change(ctx, &old, &new)?;
         if new == old {
-            return protect::visible(ctx, old);
+            return View::of(app, ctx, old);
         }
 
         // quota
-        quota::check_change(&app.config.quota, &old, &new)?;
+        quota::check_change(&app.config.quota, &old, &new, &shown)?;
 
         // commit
-        let events = [notify::image_event("image.update", &new)];
+        let events = [notify::image_event("image.update", &protect::told(ctx, &new)?)];
         match app.db.save_image(&permit, &new, &events).await {
-            Ok(saved) => return protect::visible(ctx, saved),
+            Ok(saved) => return View::of(app, ctx, saved),
             Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             Err(e) => return Err(e),
         }
@@ -107,8 +108,9 @@ async fn edit(
 /// Puts back what the caller could not see, so that their save leaves it as it was (BUG-08). A name that they add but
 /// that is there already, hidden, is refused as a creation.
 fn with_hidden_properties(old: &Image, mut new: Image, ctx: &Context) -> Result<Image> {
-    for (name, value) in &old.properties {
-        if !protect::may_read(ctx, old, name)? {
+    let readable = protect::readable(ctx, old)?;
+    for ((name, value), readable) in old.properties.iter().zip(readable) {
+        if !readable {
             if new.properties.contains_key(name) {
                 return Err(protect::refusal(ctx, Action::ReadProperty, old, name));
             }

@@ -18,7 +18,7 @@ use crate::{
     digest::Digester,
     error::{Error, Kind, Result},
     format::Inspector,
-    notify, placement, quota,
+    notify, placement, protect, quota,
     store::{Entry, Writer},
 };
 
@@ -60,8 +60,8 @@ where
         match app.db.begin_upload(&permit, &image, begin).await {
             Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             ticket => {
-                let (app, ticket, declared) = (app.clone(), ticket?, request.declared);
-                break Run { app, permit, image, ticket, ranked, declared };
+                let (app, ctx, ticket, declared) = (app.clone(), ctx.clone(), ticket?, request.declared);
+                break Run { app, ctx, permit, image, ticket, ranked, declared };
             }
         }
     };
@@ -73,7 +73,7 @@ fn prepare(app: &App, ctx: &Context, image: &Image, wish: &UploadRequest) -> Res
     quota::check_size(&app.config.quota, wish.declared.unwrap_or(0))?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
-    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(s)).collect();
+    let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(&s)).collect();
     let request = placement::Request { image, size: wish.declared, explicit: wish.store.as_deref() };
     let plan = placement::plan(ctx, &request, &candidates)?;
     let begin = BeginUpload {
@@ -101,6 +101,7 @@ fn check_state(image: &Image) -> Result<()> {
 /// An upload whose lease is held.
 struct Run {
     app: Arc<App>,
+    ctx: Context,
     permit: Permit,
     image: Image,
     ticket: Upload,
@@ -122,8 +123,6 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let prepare = notify::image_prepare(&self.image, &self.ticket.store);
-        self.app.record(&[prepare]).await;
         let lease = Lease::hold(&self.app.db, &self.ticket);
         let outcome = tokio::select! {
             outcome = self.store(body) => outcome,
@@ -140,10 +139,12 @@ impl Run {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
     {
+        let prepare = notify::image_prepare(&protect::told(&self.ctx, &self.image)?, &self.ticket.store);
+        self.app.record(&[prepare]).await;
         let (entry, mut writer) = self.open_writer().await?;
         let _busy = entry.enter();
-        match self.receive(body, writer.as_mut()).await {
-            Ok(received) => self.publish(writer, received).await,
+        match self.receive(body, &entry, writer.as_mut()).await {
+            Ok(received) => self.publish(&entry, writer, received).await,
             Err(error) => {
                 if let Err(e) = writer.abort().await {
                     tracing::warn!(image.id = self.image.id, error = %e, "partial data could not be removed");
@@ -186,7 +187,7 @@ impl Run {
     async fn open_writer(&mut self) -> Result<(Arc<Entry>, Box<dyn Writer>)> {
         let mut last = None;
         for id in self.ranked.clone() {
-            let Some(entry) = self.app.stores.get(&id).cloned() else { continue };
+            let Some(entry) = self.app.stores.get(&id) else { continue };
             if id != self.ticket.store {
                 self.app.db.move_upload(&mut self.ticket, &id).await?;
             }
@@ -194,7 +195,7 @@ impl Run {
                 Ok(writer) => return Ok((entry, writer)),
                 Err(error) => {
                     tracing::warn!(image.id = self.image.id, store = id, %error, "store refused, next one");
-                    last = Some(error.into());
+                    last = Some(entry.failed(error).into());
                 }
             }
         }
@@ -202,7 +203,7 @@ impl Run {
     }
 
     /// Streams: each byte is granted before it is stored, and hashed and inspected while it is written.
-    async fn receive<S, E>(&mut self, mut body: S, writer: &mut dyn Writer) -> Result<Received>
+    async fn receive<S, E>(&mut self, mut body: S, entry: &Arc<Entry>, writer: &mut dyn Writer) -> Result<Received>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: std::error::Error + Send + Sync + 'static,
@@ -224,7 +225,7 @@ impl Run {
                 return Err(refusal.into());
             }
             digester.update(chunk.clone()).await;
-            writer.write(chunk).await?;
+            writer.write(chunk).await.map_err(|e| entry.failed(e))?;
         }
         if let Some(declared) = self.declared
             && declared != size
@@ -246,14 +247,15 @@ impl Run {
     }
 
     /// Object first, row after, while the lease is held.
-    async fn publish(&self, writer: Box<dyn Writer>, received: Received) -> Result<()> {
-        let url = writer.finish().await?;
+    async fn publish(&self, entry: &Arc<Entry>, writer: Box<dyn Writer>, received: Received) -> Result<()> {
         let mut after = self.image.clone();
         after.status = Status::Active;
         after.size = Some(received.size);
         after.virtual_size = received.virtual_size;
         after.checksum = Some(received.digests.md5.clone());
-        let events = [notify::image_uploaded(&after), notify::image_event("image.activate", &after)];
+        let told = protect::told(&self.ctx, &after)?;
+        let events = [notify::image_uploaded(&told), notify::image_event("image.activate", &told)];
+        let url = writer.finish().await.map_err(|e| entry.failed(e))?;
         let done = Published {
             url,
             size: received.size,

@@ -33,22 +33,23 @@ pub fn limits(cfg: &config::Quota, project: Option<&str>) -> Limits {
 /// # Errors
 /// `TooLarge` when it has too many properties or tags.
 pub fn check_new(cfg: &config::Quota, image: &Image) -> Result<()> {
-    within("image properties", properties(image), cfg.image_property_quota)?;
-    within("image tags", image.tags.len(), cfg.image_tag_quota)
+    let count = properties(image);
+    within("image properties", (count, count), cfg.image_property_quota)?;
+    tags(cfg, image)
 }
 
 /// Checks a changed image: only growth is refused, so an image that has been over a lowered limit stays
-/// changeable.
+/// changeable. The limit is on all of `new`; the text tells the number of what is `shown` of it to the caller.
 ///
 /// # Errors
 /// `TooLarge` when it gained properties or tags and now has too many.
-pub fn check_change(cfg: &config::Quota, old: &Image, new: &Image) -> Result<()> {
+pub fn check_change(cfg: &config::Quota, old: &Image, new: &Image, shown: &Image) -> Result<()> {
     let gained = |name: &String| !internal(name) && !old.properties.contains_key(name);
     if new.properties.keys().any(gained) {
-        within("image properties", properties(new), cfg.image_property_quota)?;
+        within("image properties", (properties(new), properties(shown)), cfg.image_property_quota)?;
     }
     if new.tags.difference(&old.tags).next().is_some() {
-        within("image tags", new.tags.len(), cfg.image_tag_quota)?;
+        tags(cfg, new)?;
     }
     Ok(())
 }
@@ -58,7 +59,8 @@ pub fn check_change(cfg: &config::Quota, old: &Image, new: &Image) -> Result<()>
 /// # Errors
 /// `TooLarge` when the image has as many as it may.
 pub fn check_location(cfg: &config::Quota, image: &Image) -> Result<()> {
-    within("image locations", image.locations.len() + 1, cfg.image_location_quota)
+    let count = image.locations.len() + 1;
+    within("image locations", (count, count), cfg.image_location_quota)
 }
 
 /// Checks the size of one image.
@@ -82,11 +84,16 @@ fn properties(image: &Image) -> usize {
     image.properties.keys().filter(|name| !internal(name)).count()
 }
 
-fn within(what: &str, attempted: usize, maximum: Option<u32>) -> Result<()> {
+fn tags(cfg: &config::Quota, image: &Image) -> Result<()> {
+    within("image tags", (image.tags.len(), image.tags.len()), cfg.image_tag_quota)
+}
+
+/// Refuses more than the maximum; the text tells the number that the caller knows of.
+fn within(what: &str, (attempted, told): (usize, usize), maximum: Option<u32>) -> Result<()> {
     match maximum {
         Some(maximum) if u64::try_from(attempted).map_or(true, |n| n > u64::from(maximum)) => {
             Err(Error::too_large(format!(
-                "The limit has been exceeded on the number of allowed {what}. Attempted: {attempted}, Maximum: {maximum}"
+                "The limit has been exceeded on the number of allowed {what}. Attempted: {told}, Maximum: {maximum}"
             )))
         }
         _ => Ok(()),

@@ -59,9 +59,19 @@ fn counts_are_bounded_and_internal_properties_do_not_count() {
 fn only_growth_is_refused() {
     let cfg = config::Quota { image_property_quota: Some(1), image_tag_quota: Some(1), ..config::Quota::default() };
     let old = image(&["a", "b", "c"], &["t", "u", "v"]);
-    assert!(check_change(&cfg, &old, &image(&["a", "b"], &["t", "u"])).is_ok());
-    assert!(check_change(&cfg, &old, &image(&["a", "d"], &[])).is_err());
-    assert!(check_change(&cfg, &old, &image(&[], &["t", "w"])).is_err());
+    let change = |new: &Image| check_change(&cfg, &old, new, new);
+    assert!(change(&image(&["a", "b"], &["t", "u"])).is_ok());
+    assert!(change(&image(&["a", "d"], &[])).is_err());
+    assert!(change(&image(&[], &["t", "w"])).is_err());
+}
+
+#[test]
+fn the_text_does_not_count_what_the_caller_does_not_see() {
+    let cfg = config::Quota { image_property_quota: Some(2), ..config::Quota::default() };
+    let new = image(&["a", "hidden", "hidden too"], &[]);
+    let over = check_change(&cfg, &image(&["hidden", "hidden too"], &[]), &new, &image(&["a"], &[])).unwrap_err();
+    assert_eq!(over.kind(), Kind::TooLarge);
+    assert!(over.message().ends_with("Attempted: 1, Maximum: 2"), "{}", over.message());
 }
 
 #[test]

@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Fault, Ruleset,
+    Fault, Removals, Ruleset,
     candidate::Candidate,
     folder::{Folders, seed},
+    removal::vanished,
 };
 use crate::{
     authz::{Policies, Shadow},
@@ -158,11 +159,11 @@ impl Rulebook {
         self.current.load_full()
     }
 
-    /// Reads the folders now, and puts their content in force if all of it is good. The work is done off the threads
-    /// that serve requests.
-    pub async fn reload(self: &Arc<Self>, why: &'static str) -> Outcome {
+    /// Reads the folders now, and puts their content in force if all of it is good and no policy has vanished, or the
+    /// operator means it. The work is done off the threads that serve requests.
+    pub async fn reload(self: &Arc<Self>, why: &'static str, removals: Removals) -> Outcome {
         let book = self.clone();
-        let work = tokio::task::spawn_blocking(move || book.reload_now(why)).await;
+        let work = tokio::task::spawn_blocking(move || book.reload_now(why, removals)).await;
         work.unwrap_or_else(|e| self.refuse(None, vec![Fault::new("reload", None, e.to_string())], why))
     }
 
@@ -192,7 +193,7 @@ impl Rulebook {
         look.is_none() || look != seen.as_deref()
     }
 
-    pub(super) fn reload_now(&self, why: &'static str) -> Outcome {
+    pub(super) fn reload_now(&self, why: &'static str, removals: Removals) -> Outcome {
         let _turn = lock(&self.turn);
         let files = match self.folders.read() {
             Ok(files) => files,
@@ -202,10 +203,15 @@ impl Rulebook {
         if digest == now.digest {
             return self.unchanged();
         }
-        match files.check(now.generation + 1, &self.engine, &now.plugins) {
-            Ok(next) => self.install(next, why),
-            Err(faults) => self.refuse(Some(digest), faults, why),
+        let next = match files.check(now.generation + 1, &self.engine, &now.plugins) {
+            Ok(next) => next,
+            Err(faults) => return self.refuse(Some(digest), faults, why),
+        };
+        let vanished = vanished(&now.policies, &next.policies, &files);
+        if removals == Removals::Refused && !vanished.is_empty() {
+            return self.refuse(Some(digest), vanished, why);
         }
+        self.install(next, why)
     }
 
     /// Puts in force what passed every check. The turn is the caller's.

@@ -15,11 +15,13 @@ mod book;
 mod candidate;
 mod folder;
 mod history;
+mod removal;
 mod watch;
 
 pub use book::{Outcome, Rulebook, Status};
 pub use candidate::CandidateStatus;
 pub use folder::read_files;
+pub use removal::Removals;
 
 /// One generation of rules. A request takes it at its start and keeps it to its end.
 pub struct Ruleset {

@@ -90,10 +90,10 @@ fn context(book: &Rulebook) -> Context {
 #[tokio::test]
 async fn good_content_becomes_the_next_generation() {
     let case = Case::new();
-    assert_eq!(case.book.reload("test").await, Outcome::Unchanged { generation: 1 });
+    assert_eq!(case.book.reload("test", Removals::Accepted).await, Outcome::Unchanged { generation: 1 });
     case.write(ADMINS);
     let before = context(&case.book);
-    assert_eq!(case.book.reload("test").await, Outcome::Loaded { generation: 2 });
+    assert_eq!(case.book.reload("test", Removals::Accepted).await, Outcome::Loaded { generation: 2 });
     assert!(may(&case.book, Action::GetRules) && !may(&case.book, Action::GetImages));
     assert!(authz::allows(&before, Action::GetImages, Resource::Service).unwrap(), "a request keeps its generation");
 }
@@ -103,20 +103,20 @@ async fn what_is_wrong_is_refused_and_the_old_rules_serve() {
     let case = Case::new();
     case.write(READERS.get(..READERS.len() / 2).unwrap());
     let since = {
-        case.assert_refused(&case.book.reload("test").await, "a.cedar", Some(2));
+        case.assert_refused(&case.book.reload("test", Removals::Accepted).await, "a.cedar", Some(2));
         case.book.status().refused_since
     };
     case.write("@id(\"x\")\npermit (principal action, resource);");
-    case.assert_refused(&case.book.reload("test").await, "a.cedar", Some(2));
+    case.assert_refused(&case.book.reload("test", Removals::Accepted).await, "a.cedar", Some(2));
     case.write("@id(\"x\")\npermit (principal, action, resource)\nwhen { principal.roles == 1 };");
-    case.assert_refused(&case.book.reload("test").await, "a.cedar", Some(3));
+    case.assert_refused(&case.book.reload("test", Removals::Accepted).await, "a.cedar", Some(3));
     fs::write(case.folder.path().join("policies/b.cedar"), READERS).unwrap();
     case.write(READERS);
-    case.assert_refused(&case.book.reload("test").await, "b.cedar", Some(1));
+    case.assert_refused(&case.book.reload("test", Removals::Accepted).await, "b.cedar", Some(1));
     assert_eq!(case.book.status().refused_since, since, "wrong ever since the first refusal");
     fs::remove_file(case.folder.path().join("policies/b.cedar")).unwrap();
     case.write(ADMINS);
-    assert_eq!(case.book.reload("test").await, Outcome::Loaded { generation: 2 });
+    assert_eq!(case.book.reload("test", Removals::Accepted).await, Outcome::Loaded { generation: 2 });
     let status = case.book.status();
     assert!(status.faults.is_empty() && status.refused_since.is_none());
 }
@@ -125,13 +125,51 @@ async fn what_is_wrong_is_refused_and_the_old_rules_serve() {
 async fn an_emptied_or_deleted_folder_is_no_new_ruleset() {
     let case = Case::new();
     fs::remove_file(case.file()).unwrap();
-    case.assert_refused(&case.book.reload("test").await, "*.cedar", None);
+    case.assert_refused(&case.book.reload("test", Removals::Accepted).await, "*.cedar", None);
     fs::remove_dir(case.folder.path().join("policies")).unwrap();
-    case.assert_refused(&case.book.reload("test").await, "policies", None);
+    case.assert_refused(&case.book.reload("test", Removals::Accepted).await, "policies", None);
     fs::create_dir(case.folder.path().join("policies")).unwrap();
     case.write(READERS);
-    assert_eq!(case.book.reload("test").await, Outcome::Unchanged { generation: 1 });
+    assert_eq!(case.book.reload("test", Removals::Accepted).await, Outcome::Unchanged { generation: 1 });
     assert!(case.book.status().faults.is_empty(), "the folders hold again what is in force");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_policy_vanishes_but_by_the_operators_word() {
+    const FORBID: &str = "@id(\"forbid\")\nforbid (principal, action == Action::\"get_rules\", resource);\n";
+    let case = Case::new();
+    let more = case.folder.path().join("policies/more.cedar");
+    fs::write(&more, format!("{ADMINS}{FORBID}")).unwrap();
+    assert_eq!(case.book.reload("test", Removals::Refused).await, Outcome::Loaded { generation: 2 });
+    let watch = tokio::spawn(case.book.clone().watch());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Cut off between two policies: valid by itself.
+    fs::write(&more, ADMINS).unwrap();
+    wait_for_fault(&case.book, "more.cedar", "no longer holds `forbid`").await;
+    assert!(!may(&case.book, Action::GetRules), "what was forbidden is forbidden");
+    fs::remove_file(&more).unwrap();
+    wait_for_fault(&case.book, "more.cedar", "the file is gone, and `admins`, `forbid` with it").await;
+    let refused = case.book.reload("test", Removals::Refused).await;
+    assert!(matches!(refused, Outcome::Refused { generation: 2, .. }), "{refused:?}");
+    // Elsewhere is not gone.
+    case.write(&format!("{READERS}{ADMINS}{FORBID}"));
+    wait_for(&case.book, 3).await;
+    assert!(case.book.status().faults.is_empty());
+    case.write(&format!("{READERS}{ADMINS}"));
+    wait_for_fault(&case.book, "a.cedar", "no longer holds `forbid`").await;
+    assert_eq!(case.book.reload("test", Removals::Accepted).await, Outcome::Loaded { generation: 4 });
+    assert!(may(&case.book, Action::GetRules) && case.book.status().faults.is_empty());
+    watch.abort();
+}
+
+async fn wait_for_fault(book: &Rulebook, file: &str, text: &str) {
+    for _ in 0..100 {
+        if book.status().faults.iter().any(|f| f.file == file && f.text.contains(text)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no fault says `{text}` of {file}: {:?}", book.status());
 }
 
 #[tokio::test]
@@ -140,7 +178,7 @@ async fn a_broken_plug_in_holds_good_policies_back() {
     fs::write(case.folder.path().join("plugins/p.toml"), "not = [toml").unwrap();
     case.write(ADMINS);
     case.assert_refused(
-        &case.book.reload("test").await,
+        &case.book.reload("test", Removals::Accepted).await,
         "p.toml",
         case.book.status().faults.first().and_then(|f| f.line),
     );
@@ -177,7 +215,7 @@ async fn a_changed_file_is_noticed_and_a_quiet_folder_is_left_alone() {
     let case = Case::new();
     let watch = tokio::spawn(case.book.clone().watch());
     tokio::time::sleep(Duration::from_millis(200)).await;
-    case.write(ADMINS);
+    case.write(&format!("{READERS}{ADMINS}"));
     wait_for(&case.book, 2).await;
     fs::remove_dir_all(case.folder.path().join("policies")).unwrap();
     for _ in 0..100 {
@@ -188,7 +226,7 @@ async fn a_changed_file_is_noticed_and_a_quiet_folder_is_left_alone() {
     }
     assert!(!case.book.status().faults.is_empty());
     fs::create_dir(case.folder.path().join("policies")).unwrap();
-    case.write(READERS);
+    case.write(&format!("{READERS}{ADMINS}// more\n"));
     wait_for(&case.book, 3).await;
     let looks = Arc::new(AtomicU64::new(0));
     let counted = looks.clone();
@@ -232,7 +270,7 @@ fn swaps_under_load_never_fail_a_decision_nor_mix_two_generations() {
         }
         for i in 0..2_000_u64 {
             case.write(if i % 2 == 0 { ADMINS } else { READERS });
-            assert_eq!(case.book.reload_now("test"), Outcome::Loaded { generation: i + 2 });
+            assert_eq!(case.book.reload_now("test", Removals::Accepted), Outcome::Loaded { generation: i + 2 });
         }
         done.store(true, Ordering::Relaxed);
     });

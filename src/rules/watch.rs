@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    Rulebook,
+    Removals, Rulebook,
     folder::{digest, read_policies},
 };
 
@@ -56,7 +56,7 @@ impl Rulebook {
             }
             let look = self.settle(&mut told, look).await;
             if self.rules_are_news(look.rules.as_deref()) {
-                self.reload("folder changed").await;
+                self.reload("folder changed", Removals::Refused).await;
             }
             if self.candidate_is_news(look.candidate.as_deref()) {
                 let book = self.clone();

@@ -326,8 +326,9 @@ impl Case<'_> {
 
     async fn inventory(&self) -> Outcome {
         let url = self.put(&pattern(1234), 100).await?;
-        let want = Object { name: self.name.clone(), url, size: 1234, partial: false };
         let listed = self.listed().await?;
+        let modified = listed.first().and_then(|object| object.modified);
+        let want = Object { name: self.name.clone(), url, size: 1234, partial: false, modified };
         ensure(listed == [want], format!("listed as {listed:?}"))
     }
 

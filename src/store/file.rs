@@ -6,7 +6,7 @@
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -42,15 +42,6 @@ impl FileStore {
     /// `BadUrl` when the path cannot be that of a store.
     pub fn new(folder: &Path) -> Result<Self, StoreError> {
         Ok(Self { layout: Layout::new(folder)?, lane: Lane::new(), prepared: Arc::new(AtomicBool::new(false)) })
-    }
-
-    /// Device and inode of the folder: two stores with the same are one.
-    ///
-    /// # Errors
-    /// When the folder is not there.
-    pub async fn identity(&self) -> Result<(u64, u64), StoreError> {
-        let root = self.layout.root().to_owned();
-        self.lane.run("stat", move || fs::metadata(root).map(|m| (m.dev(), m.ino()))).await
     }
 
     fn covered(permit: &Permit, name: &str) -> Result<(), StoreError> {
@@ -168,7 +159,8 @@ fn inventory(layout: &Layout, root: PathBuf) -> io::Result<Vec<Object>> {
             Err(e) => return Err(e),
         };
         if meta.is_file() {
-            objects.push(Object { name: name.to_owned(), url: layout.url(name), size: meta.len(), partial });
+            let modified = meta.modified().ok().and_then(|at| at.try_into().ok());
+            objects.push(Object { name: name.to_owned(), url: layout.url(name), size: meta.len(), partial, modified });
         }
     }
     Ok(objects)

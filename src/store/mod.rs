@@ -2,22 +2,27 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::authz::Permit;
 
 pub mod conformance;
+mod entry;
 mod error;
 mod file;
 mod lane;
 #[cfg(feature = "rbd")]
 mod rbd;
+mod status;
 mod stores;
 
+pub use entry::{Entry, Figures, Health, InFlight};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
 #[cfg(feature = "rbd")]
 pub use rbd::RbdStore;
-pub use stores::{Entry, Figures, Health, InFlight, Stores};
+pub use status::Status;
+pub use stores::{Set, Stores};
 
 /// A back end. All paths that end in an error leave nothing behind that a reader could see.
 #[async_trait]
@@ -26,6 +31,7 @@ pub trait Store: Send + Sync {
     fn capabilities(&self) -> Capabilities;
 
     /// What this back end is, if it knows: two stores that say the same are one, whatever their options. Asks nobody.
+    /// In Ceph `<fsid>/<pool>`.
     fn identity(&self) -> Option<String> {
         None
     }
@@ -118,4 +124,6 @@ pub struct Object {
     pub size: u64,
     /// A write that did not end.
     pub partial: bool,
+    /// When it was last written to; `None` where the store does not say.
+    pub modified: Option<Timestamp>,
 }

@@ -136,7 +136,7 @@ impl Store for RbdStore {
         let name = connection.config.data_pool.clone().unwrap_or_else(|| connection.config.pool.clone());
         let look = move |pool: &Pool| {
             // The osd that holds it must answer too; a pool without images has no such object.
-            pool.io.exists("rbd_directory").map_err(at("look"))?;
+            pool.io.modified("rbd_directory").map_err(at("look"))?;
             room::ask(pool.io.cluster(), &name)
         };
         let room = connection.call_in(pool, "probe", 2, look).await?;
@@ -227,7 +227,8 @@ fn describe(pool: &Pool, pool_name: &str, images: Vec<(String, String)>) -> Resu
     for (id, name) in images {
         if let Some((snapshot, size)) = header::whole(&pool.io, &id)? {
             let url = url::render(&pool.fsid, pool_name, &name);
-            objects.push(Object { name, url, size, partial: snapshot.is_none() });
+            let modified = header::modified(&pool.io, &id)?;
+            objects.push(Object { name, url, size, partial: snapshot.is_none(), modified });
         }
     }
     Ok(objects)

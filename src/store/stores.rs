@@ -1,92 +1,40 @@
-//! All configured stores: their state, their health as last seen, and how busy they are.
+//! All configured stores, behind one pointer: a reload exchanges the set while requests keep the entries they hold.
 //!
 //! A store that does not work is a fact to report, never a reason not to start or to wait: every question that
 //! goes to a back end here has a deadline.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::{FileStore, Room, Store, StoreError};
+use super::{
+    FileStore, Store,
+    entry::{Entry, PROBE_DEADLINE},
+};
 use crate::{
-    authz::StoreFacts,
-    config::{self, Backend, StoreState},
+    config::{self, Backend},
     error::{Error, Result},
 };
 
-/// A probe that takes longer makes its store unhealthy.
-const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 /// The longest store id.
 const ID_MAX: usize = 64;
 /// Ids that begin so belong to the service.
 const RESERVED: &str = "os_glance_";
 
-/// Every configured store, in the order of their ids. Cheap to clone.
+/// Every configured store, in the order of their ids. Cheap to clone; all clones see the same set.
 #[derive(Debug, Clone)]
 pub struct Stores {
-    entries: Arc<BTreeMap<String, Arc<Entry>>>,
+    set: Arc<ArcSwap<Set>>,
+}
+
+/// The stores of one configuration.
+#[derive(Debug, Clone)]
+pub struct Set {
+    entries: BTreeMap<String, Arc<Entry>>,
     default: Arc<Entry>,
 }
-
-/// One store.
-pub struct Entry {
-    id: String,
-    config: config::Store,
-    kind: &'static str,
-    store: Arc<dyn Store>,
-    live: Mutex<Live>,
-    /// Held by the probe that runs, so that a store that hangs is asked once, not again and again.
-    probing: Arc<tokio::sync::Mutex<()>>,
-    in_flight: AtomicU32,
-}
-
-#[derive(Debug)]
-struct Live {
-    state: StoreState,
-    health: Health,
-}
-
-/// What the last probe saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// The store answered in time.
-    pub healthy: bool,
-    /// Why not, for the operator.
-    pub reason: Option<String>,
-    /// Room, as last known.
-    pub room: Option<Room>,
-    /// How long the store takes to answer, smoothed.
-    pub latency: Duration,
-}
-
-/// The numbers by which stores are ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
-    /// Takes part or not.
-    pub state: StoreState,
-    /// The last probe went well.
-    pub healthy: bool,
-    /// Bytes in all; 0 when not known.
-    pub total: u64,
-    /// Bytes free; 0 when not known.
-    pub free: u64,
-    /// Uploads that run through this gateway.
-    pub in_flight: u32,
-    /// Microseconds that the store takes to answer.
-    pub latency_us: u32,
-}
-
-/// An upload that runs; it is counted until this is dropped.
-#[derive(Debug)]
-pub struct InFlight(Arc<Entry>);
 
 impl Stores {
     /// Opens what is configured. A store that does not work is kept, unhealthy, and asked again by [`Stores::refresh`].
@@ -94,43 +42,10 @@ impl Stores {
     /// # Errors
     /// `Invalid` when the configuration cannot hold: a bad id, a bad path, two defaults, two stores in one folder, none.
     pub async fn open(stores: &BTreeMap<String, config::Store>) -> Result<Self> {
-        let mut entries = Vec::new();
-        let mut folders = Vec::new();
-        for (id, config) in stores {
-            match &config.backend {
-                Backend::File { path } => {
-                    let file = FileStore::new(path).map_err(|e| Error::invalid(format!("store `{id}`: {e}")))?;
-                    let file = Arc::new(file);
-                    folders.push((id, Arc::clone(&file)));
-                    entries.push(Entry::new(id, config.clone(), "file", file));
-                }
-                Backend::Rbd(rbd) => entries.push(Entry::new(id, config.clone(), "rbd", pool(id, rbd)?)),
-            }
-        }
-        let stores = Self::of(entries)?;
-        stores.refresh().await;
-        let mut seen = BTreeMap::new();
-        for (id, folder) in folders {
-            // A folder that cannot be looked at in time is an unhealthy store; what it is shows when it answers.
-            let Ok(Ok(identity)) = timeout(PROBE_DEADLINE, folder.identity()).await else { continue };
-            if let Some(other) = seen.insert(identity, id) {
-                return Err(Error::invalid(format!("stores `{other}` and `{id}` are the same folder")));
-            }
-        }
-        stores.check_identities()?;
-        Ok(stores)
-    }
-
-    /// Refuses stores that are one and the same in spite of different options, as far as they know what they are.
-    fn check_identities(&self) -> Result<()> {
-        let mut seen = BTreeMap::new();
-        for entry in self.iter() {
-            let Some(identity) = entry.store.identity() else { continue };
-            if let Some(other) = seen.insert(identity, &entry.id) {
-                return Err(Error::invalid(format!("stores `{other}` and `{}` are the same pool", entry.id)));
-            }
-        }
-        Ok(())
+        let set = Set::build(stores, None)?;
+        set.refresh().await;
+        set.check_places().await?;
+        Ok(Self::new(set))
     }
 
     /// The stores that these entries are.
@@ -138,23 +53,79 @@ impl Stores {
     /// # Errors
     /// `Invalid` for bad or repeated ids, for two defaults, and for no store at all.
     pub fn of(entries: impl IntoIterator<Item = Entry>) -> Result<Self> {
+        Set::of(entries.into_iter().map(Arc::new)).map(Self::new)
+    }
+
+    fn new(set: Set) -> Self {
+        Self { set: Arc::new(ArcSwap::from_pointee(set)) }
+    }
+
+    /// The set in force.
+    pub fn current(&self) -> Arc<Set> {
+        self.set.load_full()
+    }
+
+    /// Puts another set in force. Requests that hold entries of the one before it go on with them.
+    pub fn exchange(&self, set: Arc<Set>) {
+        self.set.store(set);
+    }
+
+    /// The store of this id.
+    pub fn get(&self, id: &str) -> Option<Arc<Entry>> {
+        self.set.load().entries.get(id).cloned()
+    }
+
+    /// All, in the order of their ids, as they are at this moment.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Arc<Entry>> + use<> {
+        self.set.load().entries.values().cloned().collect::<Vec<_>>().into_iter()
+    }
+
+    /// The store that is named as default: the one that the configuration names, else the first.
+    pub fn default_store(&self) -> Arc<Entry> {
+        Arc::clone(&self.set.load().default)
+    }
+
+    /// Asks every store for its room, all at the same time. Returns after the deadline of one probe at the latest.
+    pub async fn refresh(&self) {
+        self.current().refresh().await;
+    }
+}
+
+impl Set {
+    /// The stores of a configuration. Asks none of them anything. Of `before`, every back end whose options are the
+    /// same is taken over, with all that is known of it.
+    ///
+    /// # Errors
+    /// `Invalid` when the configuration cannot hold.
+    pub fn build(stores: &BTreeMap<String, config::Store>, before: Option<&Self>) -> Result<Self> {
+        let mut entries = Vec::with_capacity(stores.len());
+        for (id, config) in stores {
+            let same = before.and_then(|set| set.entries.get(id)).filter(|e| e.config().backend == config.backend);
+            entries.push(Arc::new(match same {
+                Some(entry) => entry.with(config.clone()),
+                None => Entry::new(id, config.clone(), config.backend.kind(), backend(id, config)?),
+            }));
+        }
+        Self::of(entries)
+    }
+
+    fn of(entries: impl IntoIterator<Item = Arc<Entry>>) -> Result<Self> {
         let mut all: BTreeMap<String, Arc<Entry>> = BTreeMap::new();
         let mut default: Option<Arc<Entry>> = None;
         for entry in entries {
-            check_id(&entry.id)?;
-            let entry = Arc::new(entry);
-            if entry.config.default
+            check_id(entry.id())?;
+            if entry.config().default
                 && let Some(other) = default.replace(Arc::clone(&entry))
             {
-                let text = format!("stores `{}` and `{}` are both the default", other.id, entry.id);
+                let text = format!("stores `{}` and `{}` are both the default", other.id(), entry.id());
                 return Err(Error::invalid(text));
             }
-            if let Some(twin) = all.insert(entry.id.clone(), entry) {
-                return Err(Error::invalid(format!("store `{}` is there twice", twin.id)));
+            if let Some(twin) = all.insert(entry.id().to_owned(), entry) {
+                return Err(Error::invalid(format!("store `{}` is there twice", twin.id())));
             }
         }
         match default.or_else(|| all.values().next().cloned()) {
-            Some(default) => Ok(Self { entries: Arc::new(all), default }),
+            Some(default) => Ok(Self { entries: all, default }),
             None => Err(Error::invalid("no store is configured")),
         }
     }
@@ -169,152 +140,48 @@ impl Stores {
         self.entries.values()
     }
 
-    /// The store that is named as default: the one that the configuration names, else the first.
-    pub fn default_store(&self) -> &Arc<Entry> {
-        &self.default
-    }
-
-    /// Asks every store for its room, all at the same time. Returns after the deadline of one probe at the latest.
+    /// As [`Stores::refresh`].
     pub async fn refresh(&self) {
         join_all(self.iter().map(|entry| entry.probe(PROBE_DEADLINE))).await;
     }
 
-    /// Goes on refreshing for ever.
-    pub async fn watch(&self, every: Duration) {
-        loop {
-            sleep(every).await;
-            self.refresh().await;
-        }
-    }
-}
-
-impl Entry {
-    /// An entry whose back end is `store`, of the type `kind`. Unhealthy until it was probed.
-    pub fn new(id: &str, config: config::Store, kind: &'static str, store: Arc<dyn Store>) -> Self {
-        let reason = Some("not asked yet".to_owned());
-        let health = Health { healthy: false, reason, room: None, latency: Duration::ZERO };
-        let live = Mutex::new(Live { state: config.state, health });
-        let probing = Arc::default();
-        Self { id: id.to_owned(), config, kind, store, live, probing, in_flight: AtomicU32::new(0) }
-    }
-
-    /// Id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// As configured. The state may have changed since: [`Entry::state`].
-    pub fn config(&self) -> &config::Store {
-        &self.config
-    }
-
-    /// `file` …
-    pub fn kind(&self) -> &'static str {
-        self.kind
-    }
-
-    /// The back end.
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
-    }
-
-    /// What policies may know.
-    pub fn facts(&self) -> StoreFacts {
-        StoreFacts { id: self.id.clone(), kind: self.kind.to_owned(), labels: self.config.labels.clone() }
-    }
-
-    /// Whether it takes part, now.
-    pub fn state(&self) -> StoreState {
-        self.live().state
-    }
-
-    /// Changes whether it takes part, until the next start.
-    pub fn set_state(&self, state: StoreState) {
-        let before = std::mem::replace(&mut self.live().state, state);
-        if before != state {
-            tracing::info!(store.id = %self.id, ?before, ?state, "store changed its state");
-        }
-    }
-
-    /// What the last probe saw.
-    pub fn health(&self) -> Health {
-        self.live().health.clone()
-    }
-
-    /// The numbers by which stores are ranked.
-    pub fn figures(&self) -> Figures {
-        let live = self.live();
-        let room = live.health.room.unwrap_or(Room { total: 0, free: 0 });
-        Figures {
-            state: live.state,
-            healthy: live.health.healthy,
-            total: room.total,
-            free: room.free,
-            in_flight: self.in_flight.load(Ordering::Relaxed),
-            latency_us: u32::try_from(live.health.latency.as_micros()).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// Counts an upload until the guard is dropped.
-    #[must_use]
-    pub fn enter(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
-    }
-
-    /// Asks the back end, and waits for its answer so long. A probe that still runs is not asked a second time.
-    async fn probe(self: &Arc<Self>, deadline: Duration) {
-        let Ok(turn) = Arc::clone(&self.probing).try_lock_owned() else { return };
-        let entry = Arc::clone(self);
-        let probe = tokio::spawn(async move {
-            let _turn = turn;
-            let begun = Instant::now();
-            let answer = entry.store.probe().await;
-            entry.seen(answer, begun.elapsed(), deadline);
-        });
-        if timeout(deadline, probe).await.is_err() {
-            self.note(None, Some(format!("no answer in {} s", deadline.as_secs_f32())), deadline);
-        }
-    }
-
-    fn seen(&self, answer: std::result::Result<Room, StoreError>, took: Duration, deadline: Duration) {
-        match answer {
-            Ok(room) if took <= deadline => self.note(Some(room), None, took),
-            Ok(room) => self.note(Some(room), Some(format!("slow: {} s", took.as_secs())), took),
-            Err(e) => self.note(None, Some(e.to_string()), took),
-        }
-    }
-
-    /// Keeps what a probe saw, and logs when the health changed.
-    fn note(&self, room: Option<Room>, reason: Option<String>, took: Duration) {
-        let mut live = self.live();
-        let before = &live.health;
-        let latency = if before.latency.is_zero() { took } else { (before.latency * 3 + took) / 4 };
-        let after = Health { healthy: reason.is_none(), reason, room: room.or(before.room), latency };
-        if (before.healthy, &before.reason) != (after.healthy, &after.reason) {
-            match &after.reason {
-                None => tracing::info!(store.id = %self.id, "store is healthy"),
-                Some(reason) => tracing::warn!(store.id = %self.id, %reason, "store is unhealthy"),
+    /// Looks for stores that are one and the same in spite of different names.
+    ///
+    /// # Errors
+    /// `Invalid` when there are.
+    pub async fn check_places(&self) -> Result<()> {
+        let mut seen = BTreeMap::new();
+        for entry in self.iter() {
+            let (identity, what) = match &entry.config().backend {
+                Backend::File { path } => (folder(path).await, "folder"),
+                Backend::Rbd(_) => (entry.store().identity(), "pool"),
+            };
+            let Some(identity) = identity else { continue };
+            if let Some(other) = seen.insert(identity, entry.id()) {
+                return Err(Error::invalid(format!("stores `{other}` and `{}` are the same {what}", entry.id())));
             }
         }
-        live.health = after;
-    }
-
-    fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(())
     }
 }
 
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+/// The back end of a store. Asks nobody whether it works.
+fn backend(id: &str, config: &config::Store) -> Result<Arc<dyn Store>> {
+    match &config.backend {
+        Backend::File { path } => {
+            let store = FileStore::new(path).map_err(|e| Error::invalid(format!("store `{id}`: {e}")))?;
+            Ok(Arc::new(store))
+        }
+        Backend::Rbd(rbd) => pool(id, rbd),
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Device and inode of a folder: two with the same are one. A folder that cannot be looked at in time is an unhealthy
+/// store; what it is shows when it answers.
+async fn folder(path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = timeout(PROBE_DEADLINE, tokio::fs::metadata(path)).await.ok()?.ok()?;
+    Some(format!("{}:{}", meta.dev(), meta.ino()))
 }
 
 /// A store in a pool of a Ceph cluster. Asks nobody whether it works.

@@ -112,7 +112,7 @@ async fn a_reason_says_when_the_rules_have_changed_since() {
     let folder = app.folder().join("policies");
     let more = "@id(\"readers.delete\")\npermit (principal, action == Action::\"delete_image\", resource);\n";
     std::fs::write(folder.join("more.cedar"), more).unwrap();
-    app.app.rules.reload("test").await;
+    app.app.rules.reload("test", fanlight::rules::Removals::Refused).await;
     let why = &explained(&app, denied.header("x-fanlight-decision")).await[0];
     let want = "generation 1 answered deny, by no policy; the rules have changed since, generation 2 answers permit: \
                 permitted by `readers.delete` (more.cedar:1)";

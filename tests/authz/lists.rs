@@ -162,7 +162,7 @@ async fn listed(app: &TestApp, ctx: &Context, q: &ListQuery, limit: u32, most: u
     loop {
         let page = image::list(&app.app, ctx, q, marker.as_deref(), limit).await.unwrap();
         assert!(page.images.len() == limit as usize || page.next.is_none(), "a short page in between");
-        all.extend(page.images);
+        all.extend(page.images.into_iter().map(|view| view.image));
         assert!(all.len() <= most, "rows repeat");
         match page.next {
             Some(next) => {

@@ -5,6 +5,7 @@ mod explain;
 mod http;
 mod lists;
 mod matrix;
+mod properties;
 mod reload;
 mod shadow;
 mod shipped;

@@ -45,7 +45,7 @@ async fn ask_until(done: &AtomicBool, asked: &AtomicU64, port: u16, id: &str) {
 /// deployments do it, so that the watcher sees no half of it.
 fn swap(gateway: &Gateway, rules: &Path, number: usize) {
     let text = format!(
-        "@id(\"swap-{number}\")\nforbid (principal, action == Action::\"get_image\", resource)\n\
+        "@id(\"swap\")\nforbid (principal, action == Action::\"get_image\", resource)\n\
          when {{ principal.roles.contains(\"swap-{number}\") }};\n"
     );
     put(&rules.join("policies"), "swap.cedar", &text);
@@ -119,7 +119,7 @@ impl Drop for Stop<'_> {
 /// What an operator's hand or a broken copy can do to a folder of policies, and a part of what the status says of it.
 type Damage = (&'static str, fn(&Path), &'static str);
 
-const DAMAGES: [Damage; 5] = [
+const DAMAGES: [Damage; 7] = [
     ("half written", |policies| truncate(&policies.join("images.cedar")), "images.cedar"),
     (
         "syntax error",
@@ -134,6 +134,16 @@ const DAMAGES: [Damage; 5] = [
         },
         "more.cedar",
     ),
+    (
+        "cut off between two policies",
+        |policies| {
+            let text = fs::read_to_string(policies.join("images.cedar")).unwrap();
+            let end = text.rfind("// For `add_image`").unwrap();
+            fs::write(policies.join("images.cedar"), &text[..end]).unwrap();
+        },
+        "images.cedar",
+    ),
+    ("a file deleted", |policies| fs::remove_file(policies.join("metadefs.cedar")).unwrap(), "metadefs.cedar"),
     (
         "every file deleted",
         |policies| {

@@ -68,7 +68,7 @@ async fn an_image_names_only_stores_that_may_be_seen() {
             resource
         );"#;
     std::fs::write(app.folder().join("policies/locations-too.cedar"), everybody_reads_locations).unwrap();
-    app.app.rules.reload("test").await;
+    app.app.rules.reload("test", fanlight::rules::Removals::Refused).await;
     let id = public_in_beta(&app).await;
     let shown = app.get(&format!("/v2/images/{id}"), ALICE).await.json();
     assert_eq!((&shown["stores"], &shown["locations"][0]["metadata"]["store"]), (&json!("beta"), &json!("beta")));
@@ -107,7 +107,7 @@ async fn a_store_that_may_not_be_seen_answers_as_one_that_is_not_there() {
 
     let admins_see_alpha_only = HIDDEN.replace("|| principal.roles.contains(\"admin\")", "");
     std::fs::write(app.folder().join("policies/more.cedar"), admins_see_alpha_only).unwrap();
-    app.app.rules.reload("test").await;
+    app.app.rules.reload("test", fanlight::rules::Removals::Refused).await;
     for store in ["beta", "gamma"] {
         let reply = app.delete(&format!("/v2/stores/{store}/{public}"), ADMIN).await;
         assert_eq!(reply.outcome(), format!("404 Store {store} is not configured."));
@@ -118,7 +118,7 @@ async fn a_store_that_may_not_be_seen_answers_as_one_that_is_not_there() {
 async fn a_refused_placement_names_no_store_that_may_not_be_seen() {
     let app = with_policy(HIDDEN).await;
     for store in app.app.stores.iter() {
-        store.set_state(fanlight::config::StoreState::Draining);
+        store.set_state(Some(fanlight::config::StoreState::Draining));
     }
     let (bobs, alices) = (app.queued(BOB, "b").await, app.queued(ALICE, "a").await);
     let text = app.upload(&bobs, BOB, "data").await.outcome();

@@ -193,7 +193,11 @@ pub async fn populate(db: &Db) -> Vec<Image> {
     let statuses = [MemberStatus::Pending, MemberStatus::Accepted, MemberStatus::Rejected];
     let mut ids = Vec::new();
     for n in 0..60_usize {
-        let mut i = image((n % 7 != 0).then(|| PROJECTS[n % 3]));
+        let mut i = image(match n % 14 {
+            0 => None,
+            7 => Some(""),
+            _ => Some(PROJECTS[n % 3]),
+        });
         i.name = (n % 4 != 0).then(|| NAMES[n % 5].to_owned());
         i.visibility = visibilities[n % 4];
         i.protected = n % 3 == 0;

@@ -1,8 +1,12 @@
 //! Back ends against the common suite, and each one's own cases.
 
+mod binary;
 mod file;
 #[cfg(feature = "rbd")]
 mod rbd;
+mod reload;
+mod scrub;
+mod states;
 mod stores;
 
 use fanlight::{

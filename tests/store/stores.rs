@@ -42,7 +42,7 @@ async fn ids_order_and_default() {
     let store = |name: &str| (name.to_owned(), config(&dir.path().join(name)));
     let mut all = BTreeMap::from([store("beta"), store("alpha"), store("g.A_-1")]);
     let stores = Stores::open(&all).await.expect("opens");
-    assert_eq!(stores.iter().map(|e| e.id()).collect::<Vec<_>>(), ["alpha", "beta", "g.A_-1"]);
+    assert_eq!(stores.iter().map(|e| e.id().to_owned()).collect::<Vec<_>>(), ["alpha", "beta", "g.A_-1"]);
     assert_eq!(stores.default_store().id(), "alpha");
     assert!(stores.get("none").is_none());
     let figures = stores.get("beta").expect("there").figures();
@@ -162,10 +162,48 @@ async fn state_and_uploads_are_seen_at_once() {
     let stores = Stores::open(&all).await.expect("opens");
     let entry = stores.get("a").expect("there");
     assert_eq!(entry.figures().state, StoreState::Up);
-    entry.set_state(StoreState::Draining);
+    entry.set_state(Some(StoreState::Draining));
     assert_eq!((entry.state(), entry.figures().state), (StoreState::Draining, StoreState::Draining));
     let (one, two) = (entry.enter(), entry.enter());
     assert_eq!(entry.figures().in_flight, 2);
     drop((one, two));
     assert_eq!(entry.figures().in_flight, 0);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_a_call_is_suspect_until_it_answers() {
+    let quick = Arc::new(Slow { delay: Duration::from_millis(50), asked: AtomicU32::new(0) });
+    let entry = Entry::new("quick", config(Path::new("/nowhere")), "test", Arc::clone(&quick) as Arc<dyn Store>);
+    let stores = Stores::of([entry]).expect("a good entry");
+    stores.refresh().await;
+    let entry = stores.get("quick").expect("there");
+    assert!(entry.health().healthy);
+    let latency = entry.health().latency;
+
+    // Not the store's fault.
+    for kind in [StoreErrorKind::NotFound, StoreErrorKind::AlreadyExists, StoreErrorKind::InUse, StoreErrorKind::BadUrl]
+    {
+        assert_eq!(entry.failed(StoreError::permanent(kind, "no")).kind, kind);
+    }
+    assert!(entry.health().healthy);
+    assert_eq!(quick.asked.load(Ordering::SeqCst), 1);
+
+    entry.failed(StoreError::temporary(StoreErrorKind::Unavailable, "cut"));
+    let health = entry.health();
+    assert_eq!((health.healthy, health.reason.as_deref()), (false, Some("a call failed: cut")));
+    assert_eq!(health.latency, latency, "nothing was measured");
+    // No round runs here: it was asked at once.
+    for _ in 0..200 {
+        if entry.health().healthy {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(entry.health().healthy, "{:?}", entry.health());
+    assert_eq!(quick.asked.load(Ordering::SeqCst), 2);
+
+    entry.failed(StoreError::permanent(StoreErrorKind::NoSpace, "full"));
+    assert!(entry.health().healthy, "a full store is well; its room is asked anew");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(quick.asked.load(Ordering::SeqCst), 3);
 }

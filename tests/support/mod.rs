@@ -64,7 +64,7 @@ impl TestApp {
     /// Puts a policy file beside the shipped ones in force, in place of the one before it.
     pub async fn rule(&self, text: &str) {
         std::fs::write(self.folder().join("policies/more.cedar"), text).unwrap();
-        let outcome = self.app.rules.reload("test").await;
+        let outcome = self.app.rules.reload("test", fanlight::rules::Removals::Accepted).await;
         assert!(matches!(outcome, fanlight::rules::Outcome::Loaded { .. }), "{outcome:?}");
     }
 
@@ -112,12 +112,14 @@ impl TestApp {
         Reply::of(self.admin.clone(), request).await
     }
 
-    /// Every 403 names a decision, and every image that is hidden is found by the id of the request; an administrator
-    /// learns the reason for either.
+    /// Every 403 names a decision, and every image, store and membership that is hidden is found by the id of the
+    /// request; an administrator learns the reason for either.
     async fn assert_explained(&self, reply: &Reply) {
         let id = match reply.status {
             StatusCode::FORBIDDEN => reply.header("x-fanlight-decision"),
-            StatusCode::NOT_FOUND if self.is_hidden(reply).await => reply.header("x-openstack-request-id"),
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if self.is_hidden(reply).await => {
+                reply.header("x-openstack-request-id")
+            }
             _ => return,
         };
         assert!(!id.is_empty(), "a refusal without an id: {}", reply.text());
@@ -130,15 +132,30 @@ impl TestApp {
         }
     }
 
-    /// Whether the image that is said not to be there is there.
+    /// Whether what is said not to be there is there.
     async fn is_hidden(&self, reply: &Reply) -> bool {
-        assert_eq!(reply.header("x-fanlight-decision"), "", "the header would tell a hidden image from none");
+        assert_eq!(
+            reply.header("x-fanlight-decision"),
+            "",
+            "the header would tell what is hidden from what is not there"
+        );
         let text = reply.text();
-        let id = text.split("No image found with ID ").nth(1).and_then(|rest| rest.get(..36));
-        match id {
-            Some(id) => self.app.db.image(id).await.is_ok_and(|image| image.is_some()),
-            None => false,
+        let after = |words: &str| text.split(words).nth(1).map(str::to_owned);
+        let word = |text: String| text.split([' ', '"', '.', '<']).next().unwrap_or_default().to_owned();
+        if let Some(store) = after("Invalid store identifier: ").or_else(|| after("Store ")).map(word) {
+            return self.app.stores.get(&store).is_some();
         }
+        let member = after("message\":\"").filter(|_| text.contains(" not found in the member list of the image "));
+        let image = after("No image found with ID ").or_else(|| after("Invalid marker. Image "));
+        let Some(id) = image.or_else(|| after("member list of the image ")) else { return false };
+        let image = id.get(..36).map(|id| self.app.db.image(id));
+        let Some(Ok(Some(image))) = (match image {
+            Some(image) => Some(image.await),
+            None => None,
+        }) else {
+            return false;
+        };
+        member.is_none_or(|text| image.member(&word(text)).is_some())
     }
 
     pub async fn get(&self, path: &str, token: &str) -> Reply {

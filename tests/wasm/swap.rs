@@ -28,12 +28,18 @@ async fn the_next_upload_goes_where_the_new_plug_in_says() {
     assert_eq!(home(&app, ALICE, "before").await, "alpha");
 
     add_by_project(&plugins);
-    assert_eq!(app.app.rules.reload("test").await, Outcome::Loaded { generation: 2 });
+    assert_eq!(
+        app.app.rules.reload("test", fanlight::rules::Removals::Refused).await,
+        Outcome::Loaded { generation: 2 }
+    );
     assert_eq!(home(&app, ALICE, "after").await, "beta");
     assert_eq!(home(&app, BOB, "another project").await, "alpha");
 
     std::fs::write(plugins.join("by-project.wasm"), "not wasm").unwrap();
-    let Outcome::Refused { generation: 2, .. } = app.app.rules.reload("test").await else { panic!("refused") };
+    let Outcome::Refused { generation: 2, .. } = app.app.rules.reload("test", fanlight::rules::Removals::Refused).await
+    else {
+        panic!("refused")
+    };
     assert_eq!(home(&app, ALICE, "still").await, "beta");
     let status = app.app.rules.status();
     assert_eq!(status.generation, 2);
@@ -43,7 +49,10 @@ async fn the_next_upload_goes_where_the_new_plug_in_says() {
     assert!(fault.text.contains("`by-project.wasm` has sha256"), "{fault}");
 
     std::fs::remove_file(plugins.join("by-project.toml")).unwrap();
-    assert_eq!(app.app.rules.reload("test").await, Outcome::Loaded { generation: 3 });
+    assert_eq!(
+        app.app.rules.reload("test", fanlight::rules::Removals::Refused).await,
+        Outcome::Loaded { generation: 3 }
+    );
     assert_eq!(app.app.rules.status().faults, []);
     assert_eq!(home(&app, ALICE, "last").await, "alpha");
 }

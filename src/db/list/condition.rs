@@ -29,6 +29,8 @@ fn never() -> Expr {
 /// A single test. It may be null where it is not true.
 fn positive(d: Dialect, test: &Condition) -> Expr {
     match test {
+        // An empty owner, as another service may have written it, is none.
+        Condition::Text(Text::Column(TextColumn::Owner), TextTest::Present) => column_of(TextColumn::Owner).ne(""),
         Condition::Text(Text::Column(column), test) => text(d, column_of(*column), test),
         Condition::Text(Text::Property(name), test) => {
             let Some(name) = filter::possible(name) else { return never() };

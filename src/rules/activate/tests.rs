@@ -5,7 +5,10 @@ use std::{fs, path::Path, time::Duration};
 use super::*;
 use crate::{
     authz::Action,
-    rules::tests::{ADMINS, Case, READERS, may, wait_for},
+    rules::{
+        Removals,
+        tests::{ADMINS, Case, READERS, may, wait_for},
+    },
 };
 
 /// Nobody may do anything but see the rules.
@@ -46,7 +49,7 @@ async fn activate_and_rollback_go_forth_and_back_in_one_step_each() {
     assert!(may(&case.book, Action::GetRules) && !may(&case.book, Action::GetImages));
     assert_eq!((case.holds().as_str(), text(&case.kept("000001")).as_str()), (ADMINS, READERS));
     assert_eq!(
-        case.book.reload("test").await,
+        case.book.reload("test", Removals::Accepted).await,
         Outcome::Unchanged { generation: 2 },
         "the folder holds what is in force"
     );
@@ -95,7 +98,7 @@ async fn the_candidate_is_what_activate_means_and_ends_with_it() {
 async fn activation_puts_a_broken_folder_right_and_rollback_passes_over_broken_ones() {
     let case = Case::new();
     case.write("permit (");
-    assert!(matches!(case.book.reload("test").await, Outcome::Refused { generation: 1, .. }));
+    assert!(matches!(case.book.reload("test", Removals::Accepted).await, Outcome::Refused { generation: 1, .. }));
     assert_eq!(case.book.activate(Some(case.other("same", READERS))).await, Outcome::Unchanged { generation: 1 });
     assert!(case.book.status().faults.is_empty());
     assert_eq!(case.book.activate(Some(case.other("next", ADMINS))).await, Outcome::Loaded { generation: 2 });
@@ -182,7 +185,7 @@ async fn the_watcher_makes_no_second_generation_of_an_activation() {
     case.book.rollback().await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(case.book.status().generation, 3);
-    case.write(THIRD);
+    case.write(&format!("{READERS}{THIRD}"));
     wait_for(&case.book, 4).await;
     watch.abort();
 }

@@ -165,7 +165,12 @@ impl Connection {
     }
 
     /// Waits for the answer to a request to an image of this pool.
-    pub async fn answer<T>(&self, pool: &Arc<Pool>, what: &'static str, transfer: Transfer<T>) -> Result<T, StoreError> {
+    pub async fn answer<T>(
+        &self,
+        pool: &Arc<Pool>,
+        what: &'static str,
+        transfer: Transfer<T>,
+    ) -> Result<T, StoreError> {
         let result = match timeout(self.limit(3), transfer).await {
             Ok(Ok(result)) => result.map_err(at(what)),
             Ok(Err(_)) => Err(failed(what, Errno::TIMEDOUT)),

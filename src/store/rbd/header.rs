@@ -2,12 +2,14 @@
 //!
 //! They call the methods of the object class `rbd` that librbd itself calls; their forms are as old as image format 2.
 
+use jiff::Timestamp;
+
 use super::{
     errors::{at, failed},
     ffi::{Errno, IoCtx},
     url::SNAP,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// In place of a snapshot: the image as it is now.
 const HEAD: u64 = u64::MAX - 1;
@@ -57,6 +59,12 @@ pub(super) fn whole(io: &IoCtx, id: &str) -> Result<Option<(Option<u64>, u64)>, 
     }
 }
 
+/// When the image was last written to, to about a minute.
+pub(super) fn modified(io: &IoCtx, id: &str) -> Result<Option<Timestamp>, StoreError> {
+    let seconds = io.modified(&header(id)).map_err(at("stat"))?;
+    Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
+}
+
 /// Whether a clone in this pool hangs on the snapshot (clone format 1: it needs the snapshot to stay).
 pub(super) fn has_children(io: &IoCtx, pool: i64, id: &str, snapshot: u64) -> Result<bool, StoreError> {
     let mut parent = pool.to_le_bytes().to_vec();
@@ -66,7 +74,7 @@ pub(super) fn has_children(io: &IoCtx, pool: i64, id: &str, snapshot: u64) -> Re
     match io.exec("rbd_children", "get_children", &parent) {
         Ok(answer) => Ok(Decoder(&answer).u32().unwrap_or(0) > 0),
         Err(Errno::NOENT) => Ok(false),
-        Err(e) => Err(at("children")(e)),
+        Err(e) => Err(failed("children", e)),
     }
 }
 
@@ -75,7 +83,7 @@ fn header(id: &str) -> String {
 }
 
 fn strange(what: &str) -> StoreError {
-    StoreError::permanent(crate::store::StoreErrorKind::Unexpected, format!("{what}: an answer of an unknown form"))
+    StoreError::permanent(StoreErrorKind::Unexpected, format!("{what}: an answer of an unknown form"))
 }
 
 /// Reads what Ceph encodes: little-endian numbers, strings after their length.

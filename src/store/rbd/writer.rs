@@ -240,7 +240,9 @@ impl RbdWriter {
 
     async fn resize(&mut self, size: u64) -> Result<(), StoreError> {
         let image = self.held.get()?;
-        self.connection.call_in(Arc::clone(&self.pool), "resize", 3, move |_| image.resize(size).map_err(at("resize"))).await?;
+        self.connection
+            .call_in(Arc::clone(&self.pool), "resize", 3, move |_| image.resize(size).map_err(at("resize")))
+            .await?;
         self.size = size;
         Ok(())
     }
@@ -304,7 +306,9 @@ impl Writer for RbdWriter {
         self.under_way.clear();
         self.close(if self.broken { 1 } else { 3 }).await?;
         let (name, id) = (self.name.clone(), self.id.clone());
-        self.connection.call_in(Arc::clone(&self.pool), "abort", 4, move |pool| remove::unfinished(pool, &name, &id)).await
+        self.connection
+            .call_in(Arc::clone(&self.pool), "abort", 4, move |pool| remove::unfinished(pool, &name, &id))
+            .await
     }
 }
 

@@ -1,12 +1,6 @@
 //! The connection to a cluster and the context of a pool.
 
-use std::{
-    ffi::c_char,
-    ptr, slice,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{ffi::c_char, ptr, slice, sync::Arc, thread, time::Duration};
 
 use super::{Errno, c_string, check, sys};
 
@@ -212,15 +206,15 @@ impl IoCtx {
         unsafe { sys::rados_ioctx_get_id(self.handle) }
     }
 
-    /// Whether the object is there.
-    pub fn exists(&self, object: &str) -> Result<bool, Errno> {
+    /// When the object was last changed, in seconds. `None` when there is no such object.
+    pub fn modified(&self, object: &str) -> Result<Option<i64>, Errno> {
         let object = c_string(object)?;
         let (mut size, mut time) = (0, 0);
         // SAFETY: the name is valid for the call, and so are the two places that are written.
         let result = unsafe { sys::rados_stat(self.handle, object.as_ptr(), &raw mut size, &raw mut time) };
         match check(result) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
+            Ok(_) => Ok(Some(time)),
+            Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(e),
         }
     }
