@@ -56,6 +56,11 @@ fn hasher(algorithm: &str) -> Result<(&'static str, Box<dyn DynDigest + Send>)> 
     })
 }
 
+/// Whether [`Digester::start`] knows the hash.
+pub fn is_known(algorithm: &str) -> bool {
+    hasher(algorithm).is_ok()
+}
+
 impl Digester {
     /// Begins md5 and `algorithm`.
     ///

@@ -17,6 +17,8 @@ use crate::{
     telemetry,
 };
 
+mod copy;
+
 /// Pause between rounds of the reaper and the collector.
 const ROUND: Duration = Duration::from_secs(5);
 /// Pause between looks at the stores.
@@ -32,6 +34,7 @@ pub fn start(app: &Arc<App>) -> Running {
     let mut set = JoinSet::new();
     set.spawn(every(ROUND, app.clone(), |app| async move { reap(&app).await }));
     set.spawn(every(ROUND, app.clone(), |app| async move { collect_all(&app).await }));
+    set.spawn(copy::run(app.clone()));
     set.spawn(every(PROBE, app.clone(), |app| async move { app.refresh_stores().await }));
     set.spawn(notify::Sender::new(app.db.clone()).run());
     set.spawn(every(ROUND, app.clone(), |_| async {
@@ -112,6 +115,10 @@ async fn collect_one(app: &App, permit: &Permit, deletion: &Deletion) -> Result<
         tracing::warn!(store = deletion.store, "an object waits in a store that is not configured");
         return Ok(());
     };
+    // The list may be old: once the note is gone, the name is free for a new copy of the image.
+    if !app.db.is_noted(&deletion.id).await? {
+        return Ok(());
+    }
     match entry.store().delete(permit, &deletion.url).await {
         Ok(()) => {}
         Err(e) if e.kind == StoreErrorKind::NotFound => {}

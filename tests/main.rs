@@ -6,6 +6,8 @@ mod api;
 #[cfg(test)]
 mod authz;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod db;
 #[cfg(test)]
 mod faults;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     app::App,
-    rules::{Outcome, Removals},
+    rules::{Fault, Outcome, Removals},
     telemetry,
 };
 
@@ -30,6 +30,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/rules/activate", post(activate))
         .route("/rules/rollback", post(rollback))
         .merge(super::admin_stores::router())
+        .merge(super::copies::router())
         .merge(super::explain::router())
         .with_state(app)
 }
@@ -69,17 +70,18 @@ async fn rules(State(app): State<Arc<App>>) -> Response {
     Json(app.rules.status()).into_response()
 }
 
-/// What the operator says of a reload.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Reload {
-    accept_removals: bool,
-}
-
 /// Answers 200 with the new generation, or 409 with the faults; the old generation serves on then.
-async fn reload(State(app): State<Arc<App>>, wish: Option<Json<Reload>>) -> Response {
-    let accept = wish.is_some_and(|Json(wish)| wish.accept_removals);
-    app.rules.reload("admin route", if accept { Removals::Accepted } else { Removals::Refused }).await;
+async fn reload(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    let removals = match query.as_deref().unwrap_or_default() {
+        "" => Removals::Refused,
+        "accept_removals=true" => Removals::Accepted,
+        other => {
+            let text = format!("`{other}` is not known here, only `accept_removals=true`");
+            let faults = [Fault::new("query", None, text)];
+            return (StatusCode::BAD_REQUEST, Json(json!({"faults": faults}))).into_response();
+        }
+    };
+    app.rules.reload("admin route", removals).await;
     let status = app.rules.status();
     let code = if status.faults.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     (code, Json(status)).into_response()

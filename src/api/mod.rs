@@ -6,6 +6,7 @@ pub mod admin;
 mod admin_stores;
 mod attributes;
 mod conditional;
+mod copies;
 mod create;
 mod download;
 mod error;

@@ -122,9 +122,7 @@ actions! {
     UpdateProperty "update_property" "Change a custom property.";
     DeleteProperty "delete_property" "Remove a custom property.";
     ChangeOwner "change_owner" "Give an image to another project.";
-    ReloadRules "reload_rules" "Load policies and plug-ins anew.";
     ExplainDecision "explain_decision" "See why an answer was given, and the facts it was given on.";
-    GetRules "get_rules" "See what rules are active.";
 }
 
 impl fmt::Display for Action {

@@ -1,11 +1,14 @@
 //! One evaluation. An error in any policy is a fault: Cedar would skip that policy, and a skipped `forbid` permits.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use cedar_policy::{AuthorizationError, Authorizer, Context as Facts, Decision, Entities, Entity, EntityUid, Request};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context as Facts, Decision, Entities, Entity, EntityUid, PolicySet, Request,
+};
 
 use super::{
     Action, Policies, Resource, entities,
+    kept::Weighed,
     policies::{Kind, Slice},
 };
 use crate::{
@@ -26,7 +29,14 @@ pub(super) fn decide(policies: &Policies, caller: &Caller, action: Action, resou
         return Ok(Verdict { permitted: true, policies: vec![id.clone()] });
     }
     let Posed { request, entities } = pose(policies, slice, caller, resource)?;
-    evaluate(slice, &request, &entities)
+    evaluate(&slice.set, &request, &entities)
+}
+
+/// Decides whether the caller may see an image by what partial evaluation for this caller has left of the policies.
+pub(super) fn decide_left(policies: &Policies, left: &PolicySet, caller: &Caller, image: &Image) -> Result<bool> {
+    let slice = find(policies, Action::GetImage, Kind::Image)?;
+    let Posed { request, entities } = pose(policies, slice, caller, &Resource::Image(image))?;
+    evaluate(left, &request, &entities).map(|verdict| verdict.permitted)
 }
 
 /// A question in Cedar's terms.
@@ -38,7 +48,7 @@ pub(super) struct Posed {
 /// Puts a question to a slice into Cedar's terms.
 pub(super) fn pose(policies: &Policies, slice: &Slice, caller: &Caller, resource: &Resource<'_>) -> Result<Posed> {
     let Known { user, entities } = known(policies, slice, caller)?;
-    let asked = entities::asked(resource)?;
+    let asked = entities::asked(resource, &policies.classes)?;
     let entities = with(policies, entities, asked.entities)?;
     Ok(Posed { request: request(policies, slice, user, asked.uid, asked.facts)?, entities })
 }
@@ -81,7 +91,7 @@ fn evaluate_properties(
     let mut all = vec![entity];
     let mut uids = Vec::with_capacity(names.len());
     for name in names {
-        let (it, entity) = entities::property(&image_uid, name)?;
+        let (it, entity) = entities::property(&image_uid, name, &policies.classes)?;
         uids.push(it);
         all.push(entity);
     }
@@ -89,7 +99,7 @@ fn evaluate_properties(
     uids.into_iter()
         .map(|it| {
             let request = request(policies, slice, user.clone(), it, Facts::empty())?;
-            evaluate(slice, &request, &entities).map(|v| v.permitted)
+            evaluate(&slice.set, &request, &entities).map(|v| v.permitted)
         })
         .collect()
 }
@@ -108,9 +118,20 @@ pub(super) struct Known {
     entities: Entities,
 }
 
+/// A caller in Cedar's terms, by action.
+#[derive(Default)]
+pub(super) struct Knowns(HashMap<EntityUid, Known>);
+
+impl Weighed for Knowns {
+    /// The caller's own words are counted with the caller; each action has the same few entities beside them.
+    fn bytes(&self) -> usize {
+        self.0.len() * 4096
+    }
+}
+
 /// Worked out at the first question of a caller: it would cost as much as the evaluation each time.
 fn known(policies: &Policies, slice: &Slice, caller: &Caller) -> Result<Known> {
-    if let Some(known) = policies.callers.of(caller, |kept| kept.get(&slice.action).cloned()) {
+    if let Some(known) = policies.callers.of(caller, |kept| kept.0.get(&slice.action).cloned()) {
         return Ok(known);
     }
     let (user, mut all) = entities::caller(caller)?;
@@ -118,7 +139,7 @@ fn known(policies: &Policies, slice: &Slice, caller: &Caller) -> Result<Known> {
     let schema = cfg!(debug_assertions).then(|| policies.schema());
     let entities = Entities::from_entities(all, schema).map_err(|e| fault(&e, "none"))?;
     let known = Known { user, entities };
-    policies.callers.of(caller, |kept| kept.insert(slice.action.clone(), known.clone()));
+    policies.callers.of(caller, |kept| kept.0.insert(slice.action.clone(), known.clone()));
     Ok(known)
 }
 
@@ -132,8 +153,8 @@ fn request(policies: &Policies, slice: &Slice, user: EntityUid, resource: Entity
     Request::new(user, slice.action.clone(), resource, facts, schema).map_err(|e| fault(&e, "none"))
 }
 
-fn evaluate(slice: &Slice, request: &Request, entities: &Entities) -> Result<Verdict> {
-    let response = Authorizer::new().is_authorized(request, &slice.set, entities);
+fn evaluate(set: &PolicySet, request: &Request, entities: &Entities) -> Result<Verdict> {
+    let response = Authorizer::new().is_authorized(request, set, entities);
     if let Some(AuthorizationError::PolicyEvaluationError(error)) = response.diagnostics().errors().next() {
         return Err(fault(error, error.policy_id().as_ref()));
     }

@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::LazyLock};
 
 use cedar_policy::{Context as Facts, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Value};
 
-use super::{NamespaceFacts, Resource, policies::Kind};
+use super::{NamespaceFacts, Resource, classes::Classes, policies::Kind};
 use crate::{
     context::Caller,
     error::{Error, Result},
@@ -68,7 +68,7 @@ pub(super) fn kind(resource: &Resource<'_>) -> Kind {
     }
 }
 
-pub(super) fn asked(resource: &Resource<'_>) -> Result<Asked> {
+pub(super) fn asked(resource: &Resource<'_>, classes: &Classes) -> Result<Asked> {
     let mut facts = Facts::empty();
     let (uid, entities) = match resource {
         Resource::Service => {
@@ -86,7 +86,7 @@ pub(super) fn asked(resource: &Resource<'_>) -> Result<Asked> {
         }
         Resource::Property(i, name) => {
             let (id, entity) = image(i)?;
-            let (property, it) = property(&id, name)?;
+            let (property, it) = property(&id, name, classes)?;
             (property, vec![entity, it])
         }
         Resource::Store(store, i) => {
@@ -168,11 +168,12 @@ fn member(image_uid: &EntityUid, image: &Image, member: &Member) -> Result<(Enti
     Ok((it, entity))
 }
 
-pub(super) fn property(image: &EntityUid, name: &str) -> Result<(EntityUid, Entity)> {
+pub(super) fn property(image: &EntityUid, name: &str, classes: &Classes) -> Result<(EntityUid, Entity)> {
     let it = uid("Property", name)?;
     let attrs = [
         ("image".to_owned(), Value::new_entity_uid(image.clone())),
         ("name".to_owned(), Value::new_string(name.to_owned())),
+        ("classes".to_owned(), Value::new_set(classes.of(name).map(|class| Value::new_string(class.to_owned())))),
     ];
     let entity = Entity::new_with_tags(it.clone(), attrs, [], []).map_err(Error::internal)?;
     Ok((it, entity))

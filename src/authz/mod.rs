@@ -12,6 +12,7 @@ use crate::{
 
 mod action;
 pub mod cases;
+mod classes;
 mod decide;
 pub mod diff;
 mod entities;
@@ -28,8 +29,9 @@ mod shadow;
 mod source;
 
 pub use action::Action;
+pub(crate) use classes::FILE as CLASSES_FILE;
 pub use explain::{Answer, Clause, Explanation, Outcome, Ruling, answer, explain};
-pub use grant::grant;
+pub use grant::{Sight, sight};
 pub use permit::Permit;
 pub use policies::Policies;
 pub use question::{ImageFacts, Principal, Question};

@@ -5,32 +5,49 @@ use std::collections::HashMap;
 
 use cedar_policy::PolicySet;
 
-use super::Action;
+use super::{Action, kept::Weighed};
 
 /// Answers kept for one caller; property names are chosen by users.
 const ANSWERS_MAX: usize = 4096;
 
 /// The answers of one caller.
 #[derive(Default)]
-pub(super) struct Names(HashMap<Action, HashMap<String, bool>>);
+pub(super) struct Names {
+    answers: HashMap<Action, HashMap<String, bool>>,
+    bytes: usize,
+}
 
 impl Names {
     /// What is known of each name, in their order.
     pub(super) fn known(&self, action: Action, names: &[&str]) -> Vec<Option<bool>> {
-        let answers = self.0.get(&action);
+        let answers = self.answers.get(&action);
         names.iter().map(|name| answers.and_then(|a| a.get(*name)).copied()).collect()
     }
 
     /// Keeps answers.
     pub(super) fn learn<'n>(&mut self, action: Action, learnt: impl Iterator<Item = (&'n str, bool)>) {
-        let answers = self.0.entry(action).or_default();
+        let answers = self.answers.entry(action).or_default();
         for (name, answer) in learnt {
             if answers.len() >= ANSWERS_MAX {
+                self.bytes -= answers.keys().map(|name| of_name(name)).sum::<usize>();
                 answers.clear();
             }
-            answers.insert(name.to_owned(), answer);
+            if answers.insert(name.to_owned(), answer).is_none() {
+                self.bytes += of_name(name);
+            }
         }
     }
+}
+
+impl Weighed for Names {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// The name and its place in the map.
+fn of_name(name: &str) -> usize {
+    name.len() + 64
 }
 
 /// Whether no policy looks at the image that a property belongs to. The way there is the attribute `image`: where none

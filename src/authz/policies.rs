@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
 };
 
 use cedar_policy::{
@@ -13,13 +13,15 @@ use cedar_policy::{
 
 use super::{
     Action,
-    decide::Known,
+    classes::{self, Classes},
+    decide::Knowns,
     entities,
+    grant::Sight,
     kept::Kept,
     names::{self, Names},
     source::{self, Place, Places},
 };
-use crate::{image::query::Grant, rules::Fault};
+use crate::rules::Fault;
 
 const SCHEMA: &str = include_str!("../../policies/schema.cedarschema");
 
@@ -35,11 +37,12 @@ pub struct Policies {
     slices: HashMap<(Action, Kind), Slice>,
     schema: Schema,
     ids: Vec<String>,
-    pub(super) grants: Kept<Option<Arc<Grant>>>,
+    pub(super) grants: Kept<Option<Sight>>,
     pub(super) names: Kept<Names>,
-    pub(super) callers: Kept<HashMap<EntityUid, Known>>,
+    pub(super) callers: Kept<Knowns>,
     set: PolicySet,
     places: Places,
+    pub(super) classes: Classes,
 }
 
 /// Types of resources.
@@ -91,7 +94,11 @@ impl Policies {
     pub fn load(files: &[(String, Vec<u8>)]) -> Result<Self, Vec<Fault>> {
         let broken = |text: String| vec![Fault::new("schema.cedarschema", None, text)];
         let (schema, actions) = VOCABULARY.as_ref().map_err(|e| broken(e.clone()))?;
-        let (set, places) = source::parse(files, schema)?;
+        let texts: Vec<_> = files.iter().filter(|(name, _)| name != classes::FILE).collect();
+        let (set, places, classes) = match (source::parse(&texts, schema), Classes::read(files)) {
+            (Ok((set, places)), Ok(classes)) => (set, places, classes),
+            (a, b) => return Err(a.err().into_iter().chain(b.err()).flatten().collect()),
+        };
         let mut slices = HashMap::new();
         for action in Action::ALL {
             let uid = entities::uid("Action", action.as_str()).map_err(|e| broken(e.to_string()))?;
@@ -115,6 +122,7 @@ impl Policies {
             callers: Kept::default(),
             set,
             places,
+            classes,
         })
     }
 
@@ -162,12 +170,17 @@ impl Policies {
         &self.ids
     }
 
-    /// The policies that `next` does not have, by the file that they are in here.
-    pub(crate) fn missing_in(&self, next: &Self) -> BTreeMap<&str, Vec<&str>> {
+    /// The policies, and the patterns of classes of properties, that `next` does not have, by the file that they are in
+    /// here.
+    pub(crate) fn missing_in(&self, next: &Self) -> BTreeMap<&str, Vec<String>> {
         let mut missing = BTreeMap::<_, Vec<_>>::new();
+        let patterns = self.classes.missing_in(&next.classes);
+        if !patterns.is_empty() {
+            missing.insert(classes::FILE, patterns);
+        }
         for id in self.ids.iter().filter(|id| next.ids.binary_search(id).is_err()) {
             let place = self.places.get(&PolicyId::new(id));
-            missing.entry(place.map_or("*.cedar", |place| place.file.as_str())).or_default().push(id.as_str());
+            missing.entry(place.map_or("*.cedar", |place| place.file.as_str())).or_default().push(id.clone());
         }
         missing
     }

@@ -109,6 +109,10 @@ impl Shadow {
         Self { policies, compared: AtomicU64::new(0), found: Mutex::default() }
     }
 
+    pub(super) fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
     /// What was found so far.
     #[must_use]
     pub fn report(&self) -> Report {

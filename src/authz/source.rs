@@ -25,7 +25,7 @@ pub(super) struct Place {
 pub(super) type Places = HashMap<PolicyId, Place>;
 
 /// Parses and validates all files together: an `@id` is unique among all of them.
-pub(super) fn parse(files: &[(String, Vec<u8>)], schema: &Schema) -> Result<(PolicySet, Places), Vec<Fault>> {
+pub(super) fn parse(files: &[&(String, Vec<u8>)], schema: &Schema) -> Result<(PolicySet, Places), Vec<Fault>> {
     let mut faults = Vec::new();
     let mut origins: HashMap<PolicyId, Origin<'_>> = HashMap::new();
     let mut all = PolicySet::new();

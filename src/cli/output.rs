@@ -23,6 +23,12 @@ impl Output {
         Self { json, color: !json && wants_color(&io::stdout()) }
     }
 
+    /// For people, as in a pipe.
+    #[cfg(test)]
+    pub(super) fn uncoloured() -> Self {
+        Self { json: false, color: false }
+    }
+
     /// Whether the answer is for a script.
     pub fn is_json(&self) -> bool {
         self.json

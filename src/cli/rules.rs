@@ -1,7 +1,7 @@
 //! `fanlight rules`: the rules of the running gateway.
 
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::Result;
 
@@ -15,14 +15,14 @@ use super::{
 /// # Errors
 /// When standard output is closed.
 pub async fn run(command: &Rules) -> Result<Exit> {
-    let (method, path, config, output, body) = match command {
-        Rules::Status(args) => (Method::GET, "/rules", &args.config, args.output, None),
+    let (method, path, config, output) = match command {
+        Rules::Status(args) => (Method::GET, "/rules", &args.config, args.output),
         Rules::Reload(args) => {
-            let body = args.accept_removals.then(|| json!({"accept_removals": true}));
-            (Method::POST, "/rules/reload", &args.config, args.output, body)
+            let path = if args.accept_removals { "/rules/reload?accept_removals=true" } else { "/rules/reload" };
+            (Method::POST, path, &args.config, args.output)
         }
     };
-    match ask(config, method, path, body).await {
+    match ask(config, method, path, None).await {
         Ok((status, answer)) => show(&Output::new(output.json), status, &answer),
         Err(exit) => Ok(exit),
     }

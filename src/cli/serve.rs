@@ -94,7 +94,9 @@ async fn wait_for_stop(app: &Arc<App>) -> Result<()> {
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
                 app.rules.reload("SIGHUP", Removals::Refused).await;
-                app.reload_stores("SIGHUP").await;
+                // A store or database that does not answer must not keep SIGTERM waiting.
+                let app = Arc::clone(app);
+                tokio::spawn(async move { app.reload_stores("SIGHUP").await });
             }
         }
     }

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use url::Url;
 
 use super::{
-    Config, Database, Faults, Http, Identity, Images, Log, Quota, Rules,
+    Config, Copies, Database, Faults, Http, Identity, Images, Log, Quota, Rules,
     fault::Fault,
     section::{Section, Source},
     stores,
@@ -117,6 +117,7 @@ fn read(root: Section<'_>, env: Environment<'_>) -> Config {
         stores: stores::read(&store_section),
         rules: Rules::read(root.section("rules")),
         images: Images::read(root.section("images")),
+        copies: Copies::read(root.section("copies")),
         quota: Quota::read(root.section("quota")),
         http: Http::read(root.section("http")),
         log: Log::read(root.section("log"), env),

@@ -3,6 +3,7 @@
 //! Each section's struct, defaults, limits and checks stand together in one file. [`Config::load`] reports every
 //! fault of a file at once.
 
+mod copies;
 mod fault;
 mod identity;
 mod images;
@@ -25,6 +26,7 @@ use std::{
 use url::Url;
 
 pub use self::{
+    copies::Copies,
     fault::{Fault, Faults},
     identity::{Identity, Keystone},
     images::Images,
@@ -60,6 +62,8 @@ pub struct Config {
     pub rules: Rules,
     /// Rules of images that are not policy.
     pub images: Images,
+    /// Copies of images from one store to another.
+    pub copies: Copies,
     /// Limits per project and image.
     pub quota: Quota,
     /// Limits of the HTTP server.
@@ -83,6 +87,7 @@ impl Config {
             stores: stores::development(data_dir),
             rules: Rules::default(),
             images: Images::default(),
+            copies: Copies::default(),
             quota: Quota::default(),
             http: Http::default(),
             log: Log::default(),

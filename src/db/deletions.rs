@@ -57,6 +57,14 @@ impl Db {
             .collect()
     }
 
+    /// Whether the note is still there.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is.
+    pub async fn is_noted(&self, id: &str) -> Result<bool> {
+        Ok(self.row(self.text("SELECT id FROM deletions WHERE id = ?"), args![id]).await?.is_some())
+    }
+
     /// The store has deleted it. Saying so twice is fine.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The image row: read, create, save, change of status, delete.
 
 use super::{
-    Db, Deletion, changes, deletions,
+    Db, Deletion, changes, copies, deletions,
     ledger::{self, Charge},
     outbox,
     row::{self, get, now, signed},
@@ -206,12 +206,13 @@ async fn delete(tx: &mut Tx, image: &Image, events: &[Event]) -> Result<Vec<Dele
     ] {
         tx.run(sql, args![id]).await?;
     }
+    let mut charges = copies::cancel_all(tx, id).await?;
     if let Some(owner) = owner {
         let bytes = size.unwrap_or(0).saturating_mul(i64::try_from(gone.len()).unwrap_or(i64::MAX));
-        let charges =
-            vec![Charge::in_use(&owner, ledger::COUNT_TOTAL, -1), Charge::in_use(&owner, ledger::SIZE_TOTAL, -bytes)];
-        ledger::apply(tx, charges).await?;
+        charges.push(Charge::in_use(&owner, ledger::COUNT_TOTAL, -1));
+        charges.push(Charge::in_use(&owner, ledger::SIZE_TOTAL, -bytes));
     }
+    ledger::apply(tx, charges).await?;
     outbox::write(tx, events, None).await?;
     Ok(gone)
 }

@@ -1,12 +1,13 @@
 //! What stores should hold, page by page, for the scrubber.
 //!
-//! An object is spoken for by its upload, then by a location, then by a note that it is to be deleted, and each step
+//! An object is spoken for by its upload or copy, then by a location, then by a note that it is to be deleted, and each step
 //! is one transaction. Read in this order, whatever moves on meanwhile is seen at least once.
 
 use std::collections::HashSet;
 
 use super::{
     Db,
+    copies::OPEN,
     row::{get, unsigned},
     tx::{Arg, args},
 };
@@ -63,6 +64,17 @@ impl Db {
             .await
     }
 
+    /// A page of the copies on their way into a store.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is.
+    pub async fn copies_into(&self, store: &str, after: &str) -> Result<Vec<Claim>> {
+        let sql = format!(
+            "SELECT id, image_id FROM copies WHERE store = ? AND id > ? AND state IN {OPEN} ORDER BY id LIMIT ?"
+        );
+        self.claims(&sql, store, after).await
+    }
+
     /// A page of what is to be deleted from a store.
     ///
     /// # Errors
@@ -98,11 +110,14 @@ impl Db {
     /// # Errors
     /// `Unavailable` when the database is.
     pub async fn is_claimed(&self, store: &str, name: &str) -> Result<bool> {
-        let sql = "SELECT (SELECT COUNT(*) FROM uploads WHERE store = ? AND image_id = ?) \
-            + (SELECT COUNT(*) FROM images WHERE id = ? AND deleted = 0) \
-            + (SELECT COUNT(*) FROM image_locations WHERE store = ? AND image_id = ?) \
-            + (SELECT COUNT(*) FROM deletions WHERE store = ? AND image_id = ?)";
-        let row = self.row(self.text(sql), args![store, name, name, store, name, store, name]).await?;
+        let sql = format!(
+            "SELECT (SELECT COUNT(*) FROM uploads WHERE store = ? AND image_id = ?) \
+             + (SELECT COUNT(*) FROM copies WHERE store = ? AND image_id = ? AND state IN {OPEN}) \
+             + (SELECT COUNT(*) FROM images WHERE id = ? AND deleted = 0) \
+             + (SELECT COUNT(*) FROM image_locations WHERE store = ? AND image_id = ?) \
+             + (SELECT COUNT(*) FROM deletions WHERE store = ? AND image_id = ?)"
+        );
+        let row = self.row(self.text(&sql), args![store, name, store, name, name, store, name, store, name]).await?;
         // No answer is no proof that nobody does.
         row.map_or(Ok(true), |row| Ok(get::<i64>(&row, 0)? > 0))
     }

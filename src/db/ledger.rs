@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! * `in_use + reserved` never grows beyond the limit of the request that makes it grow.
-//! * `in_use` is what live images hold, `reserved` what open uploads were granted; [`Db::recount`] proves it.
+//! * `in_use` is what live images hold, `reserved` what open uploads and copies were granted; [`Db::recount`] proves it.
 //! * Rows are locked in the order of (scope, resource). Images of nobody charge nobody.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(super) const SIZE_TOTAL: &str = "image_size_total";
 pub struct Usage {
     /// Held by images.
     pub in_use: u64,
-    /// Granted to uploads that run.
+    /// Granted to uploads and copies that run.
     pub reserved: u64,
 }
 
@@ -149,14 +149,17 @@ pub(super) async fn grant(tx: &mut Tx, scope: &str, needed: u64, wish: u64, limi
     Ok(amount)
 }
 
-/// Moves all that an image is charged, and what its running upload has reserved, to another owner.
+/// Moves all that an image is charged, and what its running upload and copies have reserved, to another owner.
 pub(super) async fn change_owner(tx: &mut Tx, id: &str, from: Option<&str>, to: Option<&str>) -> Result<(), Fail> {
     tx.run("UPDATE uploads SET scope = ? WHERE image_id = ?", args![to, id]).await?;
+    tx.run("UPDATE copies SET scope = ? WHERE image_id = ?", args![to, id]).await?;
     let sums = format!("SELECT COUNT(*), {} FROM uploads WHERE image_id = ?", tx.dialect.sum("granted"));
     let (mut uploads, mut granted) = (0, 0);
     if let Some(row) = tx.one(&sums, args![id]).await? {
         (uploads, granted) = (get::<i64>(&row, 0)?, get::<Option<i64>>(&row, 1)?.unwrap_or(0));
     }
+    let copying = format!("SELECT COALESCE({}, 0) FROM copies WHERE image_id = ?", tx.dialect.sum("granted"));
+    granted = granted.saturating_add(tx.number(&copying, args![id]).await?);
     let size = tx.number("SELECT COALESCE(size, 0) FROM images WHERE id = ?", args![id]).await?;
     let copies = tx.number("SELECT COUNT(*) FROM image_locations WHERE image_id = ?", args![id]).await?;
     let bytes = size.saturating_mul(copies);
@@ -200,9 +203,12 @@ impl Db {
                  WHERE i.deleted = 0 AND i.owner IS NOT NULL AND i.size IS NOT NULL GROUP BY i.owner \
              UNION ALL SELECT 'counted', scope, '{SIZE_TOTAL}', 0, {} FROM uploads \
                  WHERE scope IS NOT NULL GROUP BY scope \
+             UNION ALL SELECT 'counted', scope, '{SIZE_TOTAL}', 0, {} FROM copies \
+                 WHERE scope IS NOT NULL GROUP BY scope \
              UNION ALL SELECT 'counted', scope, '{COUNT_UPLOADING}', 0, COUNT(*) FROM uploads \
                  WHERE scope IS NOT NULL GROUP BY scope",
             sum("i.size"),
+            sum("granted"),
             sum("granted"),
         );
         let mut found: BTreeMap<(String, String), (Usage, Usage)> = BTreeMap::new();

@@ -6,7 +6,7 @@
 //!
 //! Invariants
 //! * Each mutation is one short transaction and asks for a [`Permit`](crate::authz::Permit).
-//! * Locks are taken in one order everywhere: image, upload, ledger (by scope and resource), the rest. So no deadlock.
+//! * Locks are taken in one order everywhere: image, upload, copy, ledger (by scope and resource), the rest. So no deadlock.
 //! * No function takes a second connection while it holds one.
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod changes;
+mod copies;
 mod deletions;
 mod dialect;
 mod images;
@@ -42,6 +43,7 @@ mod stores;
 mod tx;
 mod uploads;
 
+pub use copies::{CopyLease, CopyState, Transfer};
 pub use deletions::Deletion;
 pub use inventory::{Claim, Held};
 pub use ledger::{Drift, Usage};

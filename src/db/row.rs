@@ -119,7 +119,7 @@ pub(super) fn now() -> i64 {
     Timestamp::now().as_microsecond()
 }
 
-fn word<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(text: &str) -> Result<T> {
+pub(super) fn word<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(text: &str) -> Result<T> {
     text.parse().map_err(Error::internal)
 }
 

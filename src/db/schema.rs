@@ -22,6 +22,15 @@ const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[
         ],
     ),
     (
+        3,
+        "copies",
+        [
+            include_str!("../../migrations/sqlite/0003_copies.sql"),
+            include_str!("../../migrations/postgres/0003_copies.sql"),
+            include_str!("../../migrations/mysql/0003_copies.sql"),
+        ],
+    ),
+    (
         4,
         "stores",
         [
@@ -144,6 +153,11 @@ const SUSPECTS: &[(&str, &str)] = &[
         "saving without an upload",
         "SELECT i.id FROM images i WHERE i.deleted = 0 AND i.status = 'saving' \
          AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) LIMIT 100",
+    ),
+    (
+        "deleted but still being copied",
+        "SELECT i.id FROM images i WHERE i.deleted = 1 \
+         AND EXISTS (SELECT 1 FROM copies c WHERE c.image_id = i.id AND c.state IN ('queued', 'running')) LIMIT 100",
     ),
     (
         "deleted but still with data",

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Db,
+    copies::OPEN,
     row::{get, now, unsigned},
     tx::{Fail, Tx, args, transaction},
 };
@@ -22,6 +23,8 @@ pub struct Holds {
     pub deletions: u64,
     /// Uploads under way.
     pub uploads: u64,
+    /// Copies under way into it.
+    pub copies: u64,
 }
 
 impl Holds {
@@ -33,8 +36,9 @@ impl Holds {
 
 impl std::fmt::Display for Holds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { images, only_here, deletions, uploads } = self;
-        write!(f, "{images} images ({only_here} of them nowhere else), {deletions} deletions and {uploads} uploads")
+        let Self { images, only_here, deletions, uploads, copies } = self;
+        write!(f, "{images} images ({only_here} of them nowhere else), {deletions} deletions, {uploads} uploads and ")?;
+        write!(f, "{copies} copies under way")
     }
 }
 
@@ -70,11 +74,14 @@ impl Db {
     /// # Errors
     /// `Unavailable` when the database is.
     pub async fn store_holds(&self, store: &str) -> Result<Holds> {
-        let sql = "SELECT (SELECT COUNT(DISTINCT image_id) FROM image_locations WHERE store = ?), \
+        let sql = format!(
+            "SELECT (SELECT COUNT(DISTINCT image_id) FROM image_locations WHERE store = ?), \
             (SELECT COUNT(DISTINCT l.image_id) FROM image_locations l WHERE l.store = ? AND NOT EXISTS \
             (SELECT 1 FROM image_locations o WHERE o.image_id = l.image_id AND o.store <> l.store)), \
-            (SELECT COUNT(*) FROM deletions WHERE store = ?), (SELECT COUNT(*) FROM uploads WHERE store = ?)";
-        let Some(row) = self.row(self.text(sql), args![store, store, store, store]).await? else {
+            (SELECT COUNT(*) FROM deletions WHERE store = ?), (SELECT COUNT(*) FROM uploads WHERE store = ?), \
+            (SELECT COUNT(*) FROM copies WHERE store = ? AND state IN {OPEN})"
+        );
+        let Some(row) = self.row(self.text(&sql), args![store, store, store, store, store]).await? else {
             return Ok(Holds::default());
         };
         Ok(Holds {
@@ -82,6 +89,7 @@ impl Db {
             only_here: unsigned(get(&row, 1)?)?,
             deletions: unsigned(get(&row, 2)?)?,
             uploads: unsigned(get(&row, 3)?)?,
+            copies: unsigned(get(&row, 4)?)?,
         })
     }
 

@@ -1,8 +1,8 @@
 //! The development identity: what a token says is believed, from this machine alone.
 //!
 //! `X-Auth-Token: user:project:role,role`; an empty project is an unscoped token. `admin` and `demo` are short for
-//! `admin:admin:admin` and `demo:demo:member`. As in a freshly set up Keystone, `admin` implies `member` and `member`
-//! implies `reader`. Percent-encoding is undone first: python-glanceclient sends a token that it was given so.
+//! `admin:admin:admin` and `demo:demo:member`. As in a freshly set up Keystone, `admin` implies `manager`, that
+//! `member`, and that `reader`. Percent-encoding is undone first: python-glanceclient sends a token that it was given so.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -54,7 +54,7 @@ fn believe(token: &str) -> Result<Caller> {
 }
 
 fn with_implied(mut roles: BTreeSet<String>) -> BTreeSet<String> {
-    for (role, implied) in [("admin", "member"), ("member", "reader")] {
+    for (role, implied) in [("admin", "manager"), ("manager", "member"), ("member", "reader")] {
         if roles.contains(role) {
             roles.insert(implied.to_owned());
         }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn knows_two_short_tokens() {
-        assert_eq!(authenticate(&with("admin"), HERE).unwrap().roles, set(&["admin", "member", "reader"]));
+        assert_eq!(authenticate(&with("admin"), HERE).unwrap().roles, set(&["admin", "manager", "member", "reader"]));
         assert_eq!(authenticate(&with("demo"), HERE).unwrap().project_id.as_deref(), Some("demo"));
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Image, Location, Status,
     show::load,
-    stores::{check_known, readable},
+    stores::{check_known, ranked, readable},
 };
 use crate::{
     app::App,
@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     error::{Error, Kind, Result},
     notify, protect,
-    store::Reader,
+    store::{AnyCopy, Reader},
 };
 
 /// An image open for reading.
@@ -28,7 +28,8 @@ pub struct Download {
     pub receipt: Receipt,
 }
 
-/// Opens the data of an image at the best copy: those of the stores in `prefer` first, in that order, then by weight.
+/// Opens the data of an image at the best copy: those of the stores in `prefer` first, in that order, then by weight;
+/// stores that are down come last. When a copy fails midway, reading goes on from the next.
 /// Only copies in stores that the caller may read from count. `None` when the image has no data yet.
 ///
 /// # Errors
@@ -50,37 +51,22 @@ pub async fn download(app: &Arc<App>, ctx: &Context, id: &str, prefer: &[String]
     }
 
     // store
-    let reader = open_best(app, &image, readable(app, ctx, &image)?, prefer).await?;
+    let reader = open_best(app, &image, &readable(app, ctx, &image)?, prefer).await?;
     let size = reader.size();
     let visible = protect::visible(ctx, image.clone())?;
     let receipt = Receipt { app: app.clone(), ctx: ctx.clone(), image };
     Ok(Some(Download { image: visible, reader, size, receipt }))
 }
 
-async fn open_best(app: &App, image: &Image, mut copies: Vec<&Location>, prefer: &[String]) -> Result<Box<dyn Reader>> {
-    let rank = |l: &Location| {
-        let wish = prefer.iter().position(|p| *p == l.store).unwrap_or(prefer.len());
-        let weight = app.stores.get(&l.store).map_or(i32::MIN, |e| e.config().weight);
-        (wish, std::cmp::Reverse(weight))
-    };
-    copies.sort_by_key(|l| rank(l));
-
-    let mut last = Error::unavailable("No copy of the image can be read now.", std::time::Duration::from_secs(10));
-    for location in copies {
-        let Some(entry) = app.stores.get(&location.store) else { continue };
-        match entry.store().open(&location.url).await {
-            Ok(reader) if image.size.is_none_or(|size| size == reader.size()) => return Ok(reader),
-            Ok(reader) => {
-                let (found, size) = (reader.size(), image.size);
-                tracing::error!(image.id, store = location.store, found, ?size, "the copy has a wrong size");
-            }
-            Err(error) => {
-                tracing::error!(image.id, store = location.store, %error, "the copy cannot be opened");
-                last = last.with_source(entry.failed(error));
-            }
+/// The best copy, with the others to fall back to.
+async fn open_best(app: &App, image: &Image, copies: &[&Location], prefer: &[String]) -> Result<Box<dyn Reader>> {
+    match AnyCopy::open(image.size, ranked(app, copies, prefer)).await {
+        Ok(reader) => Ok(Box::new(reader)),
+        Err(error) => {
+            let text = "No copy of the image can be read now.";
+            Err(Error::unavailable(text, std::time::Duration::from_secs(10)).with_source(error))
         }
     }
-    Err(last)
 }
 
 /// Tells the notifier how a download ended.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 mod activate;
 pub mod change;
+mod copy;
 mod create;
 mod delete;
 mod download;
@@ -27,6 +28,8 @@ mod upload;
 mod view;
 
 pub use activate::{deactivate, reactivate};
+pub(crate) use copy::for_owner;
+pub use copy::{Seal, cancel_copy, copy};
 pub use create::{NewImage, create};
 pub use delete::{delete, locations, remove_copy};
 pub use download::{Download, Receipt, download};
@@ -35,6 +38,7 @@ pub use list::{Listing, list};
 pub use share::{add_member, member, members, remove_member, set_member};
 pub use show::show;
 pub use stores::known_stores;
+pub(crate) use stores::ranked;
 pub use update::{add_tag, remove_tag, update};
 pub use upload::{UploadRequest, upload};
 pub use view::View;

@@ -1,13 +1,15 @@
 //! Which stores a caller may know of, and whose copies they may read.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{Image, Location};
 use crate::{
     app::App,
     authz::{self, Action, Resource},
+    config::StoreState,
     context::Context,
     error::{Error, Kind, Result},
+    store::Place,
 };
 
 /// Ids of the stores that the caller may know of. To everybody else, a store is one that is not configured; and one
@@ -57,4 +59,25 @@ pub(super) fn readable<'a>(app: &App, ctx: &Context, image: &'a Image) -> Result
         Some(denial) if copies.is_empty() => Err(denial),
         _ => Ok(copies),
     }
+}
+
+/// Copies in the order in which they are to be read: stores that answer before those that are down, wishes before all
+/// others, stores that stay before one that is being emptied, then by weight and by how busy they are.
+pub(crate) fn ranked(app: &App, copies: &[&Location], prefer: &[String]) -> Vec<Place> {
+    let mut places = Vec::with_capacity(copies.len());
+    for location in copies {
+        let Some(entry) = app.stores.get(&location.store) else { continue };
+        let figures = entry.figures();
+        let wish = prefer.iter().position(|p| *p == location.store).unwrap_or(prefer.len());
+        let rank = (
+            !figures.healthy,
+            wish,
+            figures.state == StoreState::Draining,
+            Reverse(entry.config().weight),
+            figures.in_flight,
+        );
+        places.push((rank, (entry, location.url.clone())));
+    }
+    places.sort_by_key(|(rank, _)| *rank);
+    places.into_iter().map(|(_, place)| place).collect()
 }

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Kind, Result},
     format::Inspector,
     notify, placement, protect, quota,
-    store::{Entry, Writer},
+    store::{Entry, StoreError, StoreErrorKind, Writer},
 };
 
 /// What the client said about the data beside the data.
@@ -225,7 +225,7 @@ impl Run {
                 return Err(refusal.into());
             }
             digester.update(chunk.clone()).await;
-            writer.write(chunk).await.map_err(|e| entry.failed(e))?;
+            writer.write(chunk).await.map_err(|e| failed(entry, e))?;
         }
         if let Some(declared) = self.declared
             && declared != size
@@ -255,7 +255,7 @@ impl Run {
         after.checksum = Some(received.digests.md5.clone());
         let told = protect::told(&self.ctx, &after)?;
         let events = [notify::image_uploaded(&told), notify::image_event("image.activate", &told)];
-        let url = writer.finish().await.map_err(|e| entry.failed(e))?;
+        let url = writer.finish().await.map_err(|e| failed(entry, e))?;
         let done = Published {
             url,
             size: received.size,
@@ -277,6 +277,16 @@ impl Run {
             && image.os_hash_value.as_ref() == Some(&done.os_hash_value)
             && image.locations.iter().any(|l| l.store == self.ticket.store && l.url == done.url)
     }
+}
+
+/// A store that fails while data arrive: the client's data cannot be read again, so it has to send them again.
+fn failed(entry: &Arc<Entry>, e: StoreError) -> Error {
+    let e = entry.failed(e);
+    if e.kind == StoreErrorKind::NoSpace {
+        return e.into();
+    }
+    let text = "The image store failed while the data arrived. Nothing was kept; send the data again.";
+    Error::unavailable(text, Duration::from_secs(10)).with_source(e)
 }
 
 fn no_store(last: Option<Error>) -> Error {

@@ -154,7 +154,7 @@ fn code(admin: &Condition) -> String {
 }
 
 /// Actions of ours that Glance has no rule for, and that stay with administrators.
-const ADMINS: [&str; 5] = ["get_all_images", "change_owner", "reload_rules", "get_rules", "explain_decision"];
+const ADMINS: [&str; 3] = ["get_all_images", "change_owner", "explain_decision"];
 
 fn own(admin: &Condition) -> String {
     let actions = ADMINS.map(|name| format!("Action::{}", quoted(name))).join(", ");

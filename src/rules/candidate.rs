@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     Fault, Rulebook,
     book::{Refused, lock},
-    folder::{cedar, digest, read_policies},
+    folder::{deciding, digest, read_policies},
 };
 use crate::authz::{Policies, Report, Shadow};
 
@@ -164,7 +164,7 @@ impl Running {
     fn read(folder: &Path) -> Result<Self, Refused> {
         let files = read_policies(folder).map_err(|fault| Refused::now(None, vec![fault]))?;
         let digest = digest(&files);
-        match Policies::load(&cedar(&files)) {
+        match Policies::load(&deciding(&files)) {
             Ok(policies) => Ok(Self { digest, since: Timestamp::now(), shadow: Arc::new(Shadow::new(policies)) }),
             Err(faults) => Err(Refused::now(Some(digest), faults)),
         }

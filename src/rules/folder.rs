@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Fault, Ruleset};
 use crate::{
-    authz::Policies,
+    authz::{CLASSES_FILE, Policies},
     config,
     wasm::{Engine, Plugins},
 };
@@ -48,7 +48,7 @@ impl Folders {
 
     /// The plug-ins of the folder, beside policies that were read elsewhere.
     pub(super) fn read_with(&self, policies: Result<Vec<(String, Vec<u8>)>, Fault>) -> Result<Files, Vec<Fault>> {
-        let plugins = read(&self.plugins, &["toml", "wasm"], MAX_PLUGIN);
+        let plugins = read(&self.plugins, |name| has_ending(name, &["toml", "wasm"]), MAX_PLUGIN);
         match (policies, plugins) {
             (Ok(policies), Ok(plugins)) => Ok(Files { policies, plugins }),
             (a, b) => Err(a.err().into_iter().chain(b.err()).collect()),
@@ -58,12 +58,25 @@ impl Folders {
 
 /// The files of a folder of policies, as (file name, content), sorted by name.
 pub(super) fn read_policies(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-    read(folder, &["cedar", "cedarschema"], MAX_POLICY)
+    read(folder, |name| decides(name) || has_ending(name, &["cedarschema"]), MAX_POLICY)
 }
 
-/// Those of them that hold policies.
-pub(super) fn cedar(files: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
-    files.iter().filter(|(name, _)| has_ending(name, &["cedar"])).cloned().collect()
+/// Those of them that decide.
+pub(super) fn deciding(files: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
+    files.iter().filter(|(name, _)| decides(name)).cloned().collect()
+}
+
+/// Policies, and the classes of properties that they speak of; the schema is there to be read.
+fn decides(name: &str) -> bool {
+    has_ending(name, &["cedar"]) || name == CLASSES_FILE
+}
+
+/// The files of a folder of policies that decide, as (name, content), sorted by name.
+///
+/// # Errors
+/// As [`read_files`].
+pub fn read_deciding(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    read(folder, decides, MAX_POLICY)
 }
 
 /// sha256 over names, lengths and contents, hex.
@@ -92,10 +105,11 @@ impl Files {
     /// Everything that can be found out before it serves; plug-ins that did not change are taken from `before`. Slow:
     /// not for the request path.
     pub(super) fn check(&self, generation: u64, engine: &Engine, before: &Plugins) -> Result<Ruleset, Vec<Fault>> {
-        let (policies, plugins) = match (Policies::load(&cedar(&self.policies)), before.reload(&self.plugins, engine)) {
-            (Ok(policies), Ok(plugins)) => (policies, plugins),
-            (a, b) => return Err(a.err().into_iter().chain(b.err()).flatten().collect()),
-        };
+        let (policies, plugins) =
+            match (Policies::load(&deciding(&self.policies)), before.reload(&self.plugins, engine)) {
+                (Ok(policies), Ok(plugins)) => (policies, plugins),
+                (a, b) => return Err(a.err().into_iter().chain(b.err()).flatten().collect()),
+            };
         Ok(Ruleset { generation, policies, plugins, digest: self.digest(), loaded_at: Timestamp::now() })
     }
 }
@@ -109,16 +123,16 @@ fn has_ending(name: &str, endings: &[&str]) -> bool {
 /// # Errors
 /// When the folder cannot be read, or holds more than policies can be.
 pub fn read_files(folder: &Path, endings: &[&str]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-    read(folder, endings, MAX_POLICY)
+    read(folder, |name| has_ending(name, endings), MAX_POLICY)
 }
 
 /// Names with a leading dot are passed over: editors and Kubernetes keep half-made things under them.
-fn read(folder: &Path, endings: &[&str], max: u64) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+fn read(folder: &Path, wanted: impl Fn(&str) -> bool, max: u64) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let at = |path: &Path, text: String| Fault::new(path.display().to_string(), None, text);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| at(folder, e.to_string()))? {
         let name = entry.map_err(|e| at(folder, e.to_string()))?.file_name();
-        let Some(name) = name.to_str().filter(|n| !n.starts_with('.') && has_ending(n, endings)) else { continue };
+        let Some(name) = name.to_str().filter(|n| !n.starts_with('.') && wanted(n)) else { continue };
         names.push(name.to_owned());
         if names.len() > MAX_FILES {
             return Err(at(folder, format!("more than {MAX_FILES} files")));

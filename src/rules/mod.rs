@@ -20,7 +20,7 @@ mod watch;
 
 pub use book::{Outcome, Rulebook, Status};
 pub use candidate::CandidateStatus;
-pub use folder::read_files;
+pub use folder::{read_deciding, read_files};
 pub use removal::Removals;
 
 /// One generation of rules. A request takes it at its start and keeps it to its end.

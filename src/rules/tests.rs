@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub(super) const READERS: &str = "@id(\"readers\")\npermit (principal, action == Action::\"get_images\", resource)\nwhen { principal.roles.contains(\"reader\") };\n";
-pub(super) const ADMINS: &str = "@id(\"admins\")\npermit (principal, action == Action::\"get_rules\", resource)\nwhen { principal.roles.contains(\"reader\") };\n";
+pub(super) const ADMINS: &str = "@id(\"admins\")\npermit (principal, action == Action::\"manage_image_cache\", resource)\nwhen { principal.roles.contains(\"reader\") };\n";
 
 /// A book over folders of its own, with one policy and no plug-in.
 pub(super) struct Case {
@@ -94,7 +94,7 @@ async fn good_content_becomes_the_next_generation() {
     case.write(ADMINS);
     let before = context(&case.book);
     assert_eq!(case.book.reload("test", Removals::Accepted).await, Outcome::Loaded { generation: 2 });
-    assert!(may(&case.book, Action::GetRules) && !may(&case.book, Action::GetImages));
+    assert!(may(&case.book, Action::ManageImageCache) && !may(&case.book, Action::GetImages));
     assert!(authz::allows(&before, Action::GetImages, Resource::Service).unwrap(), "a request keeps its generation");
 }
 
@@ -136,7 +136,7 @@ async fn an_emptied_or_deleted_folder_is_no_new_ruleset() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_policy_vanishes_but_by_the_operators_word() {
-    const FORBID: &str = "@id(\"forbid\")\nforbid (principal, action == Action::\"get_rules\", resource);\n";
+    const FORBID: &str = "@id(\"forbid\")\nforbid (principal, action == Action::\"manage_image_cache\", resource);\n";
     let case = Case::new();
     let more = case.folder.path().join("policies/more.cedar");
     fs::write(&more, format!("{ADMINS}{FORBID}")).unwrap();
@@ -146,7 +146,7 @@ async fn no_policy_vanishes_but_by_the_operators_word() {
     // Cut off between two policies: valid by itself.
     fs::write(&more, ADMINS).unwrap();
     wait_for_fault(&case.book, "more.cedar", "no longer holds `forbid`").await;
-    assert!(!may(&case.book, Action::GetRules), "what was forbidden is forbidden");
+    assert!(!may(&case.book, Action::ManageImageCache), "what was forbidden is forbidden");
     fs::remove_file(&more).unwrap();
     wait_for_fault(&case.book, "more.cedar", "the file is gone, and `admins`, `forbid` with it").await;
     let refused = case.book.reload("test", Removals::Refused).await;
@@ -158,7 +158,7 @@ async fn no_policy_vanishes_but_by_the_operators_word() {
     case.write(&format!("{READERS}{ADMINS}"));
     wait_for_fault(&case.book, "a.cedar", "no longer holds `forbid`").await;
     assert_eq!(case.book.reload("test", Removals::Accepted).await, Outcome::Loaded { generation: 4 });
-    assert!(may(&case.book, Action::GetRules) && case.book.status().faults.is_empty());
+    assert!(may(&case.book, Action::ManageImageCache) && case.book.status().faults.is_empty());
     watch.abort();
 }
 
@@ -182,7 +182,7 @@ async fn a_broken_plug_in_holds_good_policies_back() {
         "p.toml",
         case.book.status().faults.first().and_then(|f| f.line),
     );
-    assert!(!may(&case.book, Action::GetRules));
+    assert!(!may(&case.book, Action::ManageImageCache));
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn swaps_under_load_never_fail_a_decision_nor_mix_two_generations() {
                     let ctx = context(&case.book);
                     let odd = ctx.rules.generation % 2 == 1;
                     let ask = |action| authz::allows(&ctx, action, Resource::Service).unwrap();
-                    assert_eq!((ask(Action::GetImages), ask(Action::GetRules)), (odd, !odd));
+                    assert_eq!((ask(Action::GetImages), ask(Action::ManageImageCache)), (odd, !odd));
                     decisions.fetch_add(2, Ordering::Relaxed);
                 }
             });

@@ -13,7 +13,7 @@ use crate::{
 pub(super) struct Claims {
     /// Data of images.
     pub expected: HashMap<String, Expected>,
-    /// Of an upload, or waiting to be deleted: there or not, in whatever state.
+    /// Of an upload or a copy under way, or waiting to be deleted: there or not, in whatever state.
     pub in_motion: HashSet<String>,
     /// Copies whose URL is not one of this store's.
     pub astray: Vec<Expected>,
@@ -35,6 +35,8 @@ impl Claims {
         let mut claims = Self::default();
         let mut after = String::new();
         while claims.move_on(db.uploads_into(entry.id(), &after).await?, &mut after) {}
+        after.clear();
+        while claims.move_on(db.copies_into(entry.id(), &after).await?, &mut after) {}
         after.clear();
         loop {
             let page = db.held(entry.id(), &after).await?;

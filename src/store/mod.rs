@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::authz::Permit;
 
+mod any_copy;
 pub mod conformance;
 mod entry;
 mod error;
@@ -16,6 +17,7 @@ mod rbd;
 mod status;
 mod stores;
 
+pub use any_copy::{AnyCopy, Place};
 pub use entry::{Entry, Figures, Health, InFlight};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;

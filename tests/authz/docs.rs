@@ -19,7 +19,7 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
 #[test]
 fn every_example_of_the_guide_holds() {
     let examples: Vec<_> = GUIDE.split("\n### ").filter(|section| section.contains("```cedar")).collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for example in examples {
         let title = example.lines().next().unwrap();
         let policy = blocks(example, "cedar").concat();
@@ -27,6 +27,10 @@ fn every_example_of_the_guide_holds() {
         let mut files: Vec<_> = Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect();
         let before = Policies::load(&files).unwrap();
         files.push(("example.cedar".into(), policy.into_bytes()));
+        let classes = blocks(example, "toml property-classes.toml").concat();
+        if !classes.is_empty() {
+            files.push(("property-classes.toml".into(), classes.into_bytes()));
+        }
         let after = Policies::load(&files).unwrap_or_else(|faults| panic!("{title}: {faults:?}"));
         assert_eq!(authz::review(&after), [], "{title}");
 

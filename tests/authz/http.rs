@@ -17,10 +17,11 @@ active but for those that are queued or deactivated. A list says whether the ima
   nobody    no token                             owner     member of blue          o-reader  reader of blue
   other     member of green                      svc       role service only       admin     admin of ops
   accepted, pending, rejected  members of those projects                           unscoped  admin without a project
+  manager   manager of blue
 
 ";
 
-const CALLERS: [(&str, Option<&str>); 10] = [
+const CALLERS: [(&str, Option<&str>); 11] = [
     ("nobody", None),
     ("o-reader", Some("amy:blue:reader")),
     ("owner", Some(ALICE)),
@@ -29,6 +30,7 @@ const CALLERS: [(&str, Option<&str>); 10] = [
     ("pending", Some("pam:pending:member")),
     ("rejected", Some("rob:rejected:member")),
     ("svc", Some("nova:service:service")),
+    ("manager", Some("meg:blue:manager")),
     ("admin", Some(ADMIN)),
     ("unscoped", Some("uma::admin")),
 ];

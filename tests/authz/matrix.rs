@@ -25,7 +25,8 @@ Images belong to project `blue` and are shared with `accepted`, `pending` and `r
   nobody    no token                             owner     member of blue          o-reader  reader of blue
   other     member of green                      o+svc     owner, service token    svc       role service only
   accepted, pending, rejected  members of those projects; acc-read  reader of `accepted`
-  admin     admin of ops                         unscoped  admin, member, reader without a project
+  manager   manager, member, reader of blue      admin     admin, and what it implies, of ops
+  unscoped, domain, system  all these roles and service without a project: in no scope, in the domain, in the system
 
 ";
 
@@ -39,6 +40,8 @@ fn callers() -> Vec<(&'static str, Caller)> {
         ..Caller::default()
     };
     let member = ["member", "reader"];
+    let admin = ["admin", "manager", "member", "reader"];
+    let all = ["admin", "manager", "member", "reader", "service"];
     let with_service = Caller { service_roles: ["service".to_owned()].into(), ..of(Some("blue"), &member) };
     vec![
         ("nobody", Caller::default()),
@@ -51,8 +54,12 @@ fn callers() -> Vec<(&'static str, Caller)> {
         ("pending", of(Some("pending"), &member)),
         ("rejected", of(Some("rejected"), &member)),
         ("svc", of(Some("service"), &["service"])),
-        ("admin", of(Some("ops"), &["admin", "member", "reader"])),
-        ("unscoped", of(None, &["admin", "member", "reader", "service"])),
+        ("manager", of(Some("blue"), &["manager", "member", "reader"])),
+        ("admin", of(Some("ops"), &admin)),
+        ("unscoped", Caller { user_domain_id: None, ..of(None, &all) }),
+        ("domain", Caller { domain_id: Some("default".into()), ..of(None, &all) }),
+        // Keystone's system scope names neither project nor domain.
+        ("system", of(None, &all)),
     ]
 }
 
@@ -151,9 +158,7 @@ fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
         | Action::GetAllImages
         | Action::StoresInfoDetail
         | Action::ManageImageCache
-        | Action::ReloadRules
         | Action::ExplainDecision
-        | Action::GetRules
         | Action::GetMetadefNamespaces
         | Action::ListMetadefResourceTypes
         | Action::GetTask

@@ -138,8 +138,8 @@ const DAMAGES: [Damage; 7] = [
         "cut off between two policies",
         |policies| {
             let text = fs::read_to_string(policies.join("images.cedar")).unwrap();
-            let end = text.rfind("// For `add_image`").unwrap();
-            fs::write(policies.join("images.cedar"), &text[..end]).unwrap();
+            let (whole, _) = text.rsplit_once("// For `add_image`").unwrap();
+            fs::write(policies.join("images.cedar"), whole).unwrap();
         },
         "images.cedar",
     ),
@@ -164,6 +164,23 @@ fn truncate(file: &Path) {
 
 async fn status(app: &TestApp) -> Value {
     app.admin("GET", "/rules", None).await.json()
+}
+
+#[tokio::test]
+async fn the_operator_confirms_what_vanished() {
+    let app = TestApp::new().await;
+    app.rule("@id(\"freeze\") forbid (principal, action in Action::\"write\", resource);").await;
+    fs::remove_file(app.folder().join("policies/more.cedar")).unwrap();
+    let reply = app.admin("POST", "/rules/reload", None).await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["generation"]), (409, &json!(2)));
+    let fault = &reply.json()["faults"][0];
+    assert_eq!(fault["file"], "more.cedar");
+    insta::assert_snapshot!(fault["text"].as_str().unwrap(), @"the file is gone, and `freeze` with it; if that is meant, `fanlight rules reload --accept-removals`");
+    assert_eq!(app.post("/v2/images", ALICE, json!({"name": "x"})).await.status.as_u16(), 403);
+    assert_eq!(app.admin("POST", "/rules/reload?accept=1", None).await.status.as_u16(), 400);
+    let reply = app.admin("POST", "/rules/reload?accept_removals=true", None).await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["generation"]), (200, &json!(3)));
+    assert_eq!(app.post("/v2/images", ALICE, json!({"name": "x"})).await.status.as_u16(), 201);
 }
 
 #[tokio::test]

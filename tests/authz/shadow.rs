@@ -87,6 +87,24 @@ async fn live_requests_tell_what_a_candidate_would_change() {
 }
 
 #[tokio::test]
+async fn what_only_the_candidate_would_list_is_reported_and_not_listed() {
+    let app = TestApp::new().await;
+    let id = app.created(ALICE, json!({"name": "a", "visibility": "private"})).await;
+    let own = app.created(BOB, json!({"name": "b"})).await;
+    start(
+        &app,
+        r#"@id("audit") permit (principal in Project::"green", action == Action::"get_image", resource)
+           when { resource.visibility == "private" };"#,
+    )
+    .await;
+    let listed = app.get("/v2/images", BOB).await.json();
+    assert_eq!((listed["images"].as_array().unwrap().len(), &listed["images"][0]["id"]), (1, &json!(own)));
+    let report = report(&app).await;
+    assert_eq!(short(&report), [r#"get_image: deny [] -> permit ["audit"], 1"#]);
+    assert_eq!(report["differences"][0]["last"]["resource"], format!("image/{id}"));
+}
+
+#[tokio::test]
 async fn a_candidate_that_cannot_be_evaluated_fails_no_request() {
     let app = TestApp::new().await;
     let id = app.active(ALICE, "a", b"data").await;

@@ -218,7 +218,8 @@ pub async fn populate(db: &Db) -> Vec<Image> {
         }
         if n % 5 == 1 {
             let size = u64::try_from(n % 4).expect("small");
-            let upload = db.begin_upload(&permit(), &made, begin(Some(size), Limits::default())).await.expect("begun");
+            let read = db.image(&made.id).await.expect("a read").expect("it");
+            let upload = db.begin_upload(&permit(), &read, begin(Some(size), Limits::default())).await.expect("begun");
             db.publish_upload(&permit(), &upload, &published(size), &[]).await.expect("published");
         }
         if n % 13 == 12 {

@@ -14,7 +14,7 @@ use std::{
 use crate::support::Gateway;
 
 /// No run takes more steps than this; the test fails rather than go on for ever.
-const MOST_STEPS: u32 = 80;
+pub const MOST_STEPS: u32 = 80;
 
 impl Gateway {
     /// Has the process killed at its `step`-th change of the disk from now on. (Those of its start are not counted.)

@@ -119,7 +119,7 @@ async fn a_store_that_is_referred_to_stays() {
     let fault = &body["faults"][0];
     assert_eq!(fault["key"], "store.alpha");
     let problem = "is gone from the file, but the database still knows 1 images (1 of them nowhere else), \
-                   0 deletions and 0 uploads there";
+                   0 deletions, 0 uploads and 0 copies under way there";
     assert_eq!(fault["problem"], problem);
     assert!(fault["help"].as_str().unwrap().contains("fanlight store state alpha draining"), "{fault}");
     assert_eq!(app.get(&format!("/v2/images/{id}/file"), ALICE).await.bytes(), "data");

@@ -1,8 +1,18 @@
 //! The scrubber on file stores: what it finds, what it leaves alone, and that it bears gateways that serve.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use fanlight::scrub::{self, FindingKind, Options, Report};
+
+use futures_util::StreamExt;
 
 use crate::support::{ALICE, TestApp};
 
@@ -161,39 +171,39 @@ async fn a_store_that_is_gone_is_reported_and_not_made_again() {
     assert!(!report.is_well());
 }
 
-/// Uploads begin, run and end, images are deleted: whenever the scrubber looks, nothing of it is an orphan or a loss.
+/// Uploads in pieces, a read and a delete, until it is told to stop.
+async fn work(app: Arc<TestApp>, stop: Arc<AtomicBool>, rounds: Arc<AtomicU32>) {
+    while !stop.load(Ordering::Relaxed) {
+        let id = app.queued(ALICE, "load").await;
+        let chunks = futures_util::stream::iter(0..4).then(|_| async {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[7; 5000]))
+        });
+        let put = app.upload(&id, ALICE, axum::body::Body::from_stream(chunks)).await;
+        assert_eq!(put.outcome(), "204");
+        assert_eq!(app.get(&format!("/v2/images/{id}/file"), ALICE).await.bytes().len(), 20_000);
+        assert_eq!(app.delete(&format!("/v2/images/{id}"), ALICE).await.status.as_u16(), 204);
+        rounds.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Whenever the scrubber looks, nothing of what runs is an orphan or a loss, and it removes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_runs_meanwhile_is_never_a_finding() {
     let app = Arc::new(TestApp::new().await);
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let work = |app: Arc<TestApp>, stop: Arc<std::sync::atomic::AtomicBool>| async move {
-        let mut rounds = 0;
-        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-            let id = app.queued(ALICE, "load").await;
-            let chunks = futures_util::stream::iter(0..4).then(|_| async {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-                Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[7; 5000]))
-            });
-            let put = app.upload(&id, ALICE, axum::body::Body::from_stream(chunks)).await;
-            assert_eq!(put.outcome(), "204");
-            assert_eq!(app.get(&format!("/v2/images/{id}/file"), ALICE).await.bytes().len(), 20_000);
-            assert_eq!(app.delete(&format!("/v2/images/{id}"), ALICE).await.status.as_u16(), 204);
-            rounds += 1;
-        }
-        rounds
-    };
-    let load: Vec<_> = (0..4).map(|_| tokio::spawn(work(app.clone(), stop.clone()))).collect();
-    let mut seen = 0;
-    for _ in 0..40 {
+    let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let load: Vec<_> = (0..4).map(|_| tokio::spawn(work(app.clone(), stop.clone(), rounds.clone()))).collect();
+    let (mut seen, mut looks, begun) = (0, 0, Instant::now());
+    while looks < 100 || rounds.load(Ordering::Relaxed) < 40 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{looks} looks, {rounds:?} rounds of work");
         let report = scrub(&app, Options { delete_orphans: true, ..all() }).await;
         assert!(report.is_well(), "{report:#?}");
         seen += report.stores.iter().map(|s| s.objects).sum::<u64>();
+        looks += 1;
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    let mut rounds = 0;
+    stop.store(true, Ordering::Relaxed);
     for worker in load {
-        rounds += worker.await.unwrap();
+        worker.await.unwrap();
     }
-    assert!(seen > 10 && rounds > 10, "{seen} objects seen, {rounds} rounds of work");
+    assert!(seen > 20, "{seen} objects seen in {looks} looks");
 }
-use futures_util::StreamExt;

@@ -55,6 +55,13 @@ impl Gateway {
         request(self.admin, method, path, content_type, body.as_bytes())
     }
 
+    /// The value of a counter or gauge, added up over its labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = String::from_utf8(answer(self.admin, "GET", "/metrics", "", b"").unwrap()).unwrap();
+        let lines = text.lines().filter(|l| l.starts_with(&format!("{name}{{")) || l.starts_with(&format!("{name} ")));
+        lines.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+    }
+
     /// A queued raw image; returns its id.
     pub fn queued(&self) -> String {
         let wish = br#"{"name":"k","disk_format":"raw","container_format":"bare"}"#;
@@ -84,6 +91,14 @@ fn free_port() -> u16 {
 
 /// One request on a connection of its own; `None` when no whole answer came.
 fn request(port: u16, method: &str, path: &str, content_type: &str, body: &[u8]) -> Option<(u16, Value)> {
+    let answer = answer(port, method, path, content_type, body)?;
+    let text = String::from_utf8_lossy(&answer);
+    let status = text.split(' ').nth(1)?.parse().ok()?;
+    let json = text.split_once("\r\n\r\n").and_then(|(_, b)| serde_json::from_str(b).ok()).unwrap_or(Value::Null);
+    Some((status, json))
+}
+
+fn answer(port: u16, method: &str, path: &str, content_type: &str, body: &[u8]) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let head = format!(
@@ -95,8 +110,5 @@ fn request(port: u16, method: &str, path: &str, content_type: &str, body: &[u8])
     stream.write_all(body).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
-    let text = String::from_utf8_lossy(&answer);
-    let status = text.split(' ').nth(1)?.parse().ok()?;
-    let json = text.split_once("\r\n\r\n").and_then(|(_, b)| serde_json::from_str(b).ok()).unwrap_or(Value::Null);
-    Some((status, json))
+    Some(answer)
 }

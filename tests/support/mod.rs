@@ -11,15 +11,17 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Request, StatusCode},
 };
-use fanlight::{App, config::Config};
+use fanlight::{App, config::Config, store::Stores};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
 mod database;
+mod faulty;
 mod gateway;
 
 pub use database::Database;
+pub use faulty::{Faults, FaultyStore};
 pub use gateway::Gateway;
 
 /// Tokens of the development identity, by role in the tests' stories.
@@ -45,6 +47,11 @@ impl TestApp {
 
     /// With a changed configuration.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_stores(change, |stores| stores.clone()).await
+    }
+
+    /// With a changed configuration, and other stores than it makes.
+    pub async fn with_stores(change: impl FnOnce(&mut Config), exchange: impl FnOnce(&Stores) -> Stores) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create().await;
         let mut config = Config::development(folder.path());
@@ -53,7 +60,9 @@ impl TestApp {
         }
         config.database.max_connections = 4;
         change(&mut config);
-        let app = App::open(config).await.unwrap();
+        let mut app = App::open(config).await.unwrap();
+        let stores = exchange(&app.stores);
+        Arc::get_mut(&mut app).unwrap().stores = stores;
         app.db.migrate().await.unwrap();
         app.stores.refresh().await;
         let router = fanlight::api::router(app.clone());
@@ -145,7 +154,8 @@ impl TestApp {
         if let Some(store) = after("Invalid store identifier: ").or_else(|| after("Store ")).map(word) {
             return self.app.stores.get(&store).is_some();
         }
-        let member = after("message\":\"").filter(|_| text.contains(" not found in the member list of the image "));
+        let member = text.split_once(" not found in the member list of the image ");
+        let member = member.map(|(before, _)| before.rsplit(['"', '\n', ' ', '>']).next().unwrap_or_default());
         let image = after("No image found with ID ").or_else(|| after("Invalid marker. Image "));
         let Some(id) = image.or_else(|| after("member list of the image ")) else { return false };
         let image = id.get(..36).map(|id| self.app.db.image(id));
@@ -155,7 +165,7 @@ impl TestApp {
         }) else {
             return false;
         };
-        member.is_none_or(|text| image.member(&word(text)).is_some())
+        member.is_none_or(|project| image.member(project).is_some())
     }
 
     pub async fn get(&self, path: &str, token: &str) -> Reply {

@@ -44,6 +44,8 @@ impl Words {
         for policy in sets.into_iter().flat_map(Policies::all) {
             words.read(policy)?;
         }
+        let names = sets.into_iter().flat_map(|set| set.classes.examples());
+        words.texts.entry("name".into()).or_default().extend(names);
         Ok(words)
     }
 

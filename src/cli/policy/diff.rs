@@ -34,7 +34,7 @@ pub(super) fn run(args: &Diff) -> Result<Exit> {
 
 fn compare(args: &Diff) -> Result<Difference, Vec<Fault>> {
     let load = |folder| {
-        let files = rules::read_files(folder, &["cedar"]).map_err(|fault| vec![fault])?;
+        let files = rules::read_deciding(folder).map_err(|fault| vec![fault])?;
         let at = |fault: Fault| Fault { file: folder.join(&fault.file).display().to_string(), ..fault };
         Policies::load(&files).map_err(|faults| faults.into_iter().map(at).collect::<Vec<_>>())
     };

@@ -70,7 +70,7 @@ fn find(source: &Source) -> Result<Found, Vec<Fault>> {
         }
     };
     let files = match &folder {
-        Some(folder) => rules::read_files(folder, &["cedar"]).map_err(|fault| vec![fault])?,
+        Some(folder) => rules::read_deciding(folder).map_err(|fault| vec![fault])?,
         None => Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect(),
     };
     Ok(Found { folder, files })

@@ -22,6 +22,15 @@ pub enum Store {
     /// Read the stores of the configuration file anew; if anything is wrong, those before go on serving
     #[command(after_help = "Examples:\n  fanlight store reload\n  fanlight store reload --json | jq .added")]
     Reload(Check),
+    /// Copy an image to another store, in the background of the running gateway
+    #[command(after_help = "Examples:\n  fanlight store copy 6b0f3b5e-9a53-4f6b-8a4e-3a6d5d1c2f10 --store beta --wait\n  \
+                            fanlight store copy 6b0f3b5e-9a53-4f6b-8a4e-3a6d5d1c2f10    placement chooses the store")]
+    Copy(Copy),
+    /// Show copies between stores, the newest first, or cancel one
+    #[command(after_help = "Examples:\n  fanlight store copies\n  \
+                            fanlight store copies --json | jq '.copies[] | select(.state == \"running\")'\n  \
+                            fanlight store copies --cancel 019ac1f2-7f6e-7c1a-9d0e-1f2a3b4c5d6e")]
+    Copies(Copies),
     /// Count what stores hold, and what of it the database knows; asks no gateway
     #[command(after_help = "Examples:\n  fanlight store inventory\n  fanlight store inventory beta --json")]
     Inventory(Inventory),
@@ -43,6 +52,40 @@ pub struct State {
     /// Go back to the state that the configuration says
     #[arg(long)]
     pub reset: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// For people or for scripts.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `store copy`
+#[derive(Debug, Clone, Args)]
+pub struct Copy {
+    /// Image
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Store to copy to; without one, placement chooses
+    #[arg(long, value_name = "ID")]
+    pub store: Option<String>,
+    /// Stay until the copy has ended, and show how far it is
+    #[arg(long)]
+    pub wait: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// For people or for scripts.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `store copies`
+#[derive(Debug, Clone, Args)]
+pub struct Copies {
+    /// Give up this copy, and remove what it wrote
+    #[arg(long, value_name = "COPY")]
+    pub cancel: Option<String>,
     /// Where the configuration is.
     #[command(flatten)]
     pub config: ConfigArgs,

@@ -6,6 +6,7 @@ use super::Exit;
 
 mod args;
 mod change;
+mod copy;
 mod list;
 mod scrub;
 
@@ -20,6 +21,8 @@ pub async fn run(command: &Store) -> Result<Exit> {
         Store::List(args) => list::run(args).await,
         Store::State(args) => change::state(args).await,
         Store::Reload(args) => change::reload(args).await,
+        Store::Copy(args) => copy::copy(args).await,
+        Store::Copies(args) => copy::copies(args).await,
         Store::Inventory(args) => scrub::inventory(args).await,
         Store::Scrub(args) => scrub::scrub(args).await,
     }

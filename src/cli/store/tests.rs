@@ -35,7 +35,7 @@ fn a_state_is_named_or_reset() {
 
 #[test]
 fn a_reload_is_told_in_a_sentence() {
-    let out = Output::new(false);
+    let out = Output::uncoloured();
     let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
     let loaded = Reload::Loaded { added: ids(&["c", "d"]), changed: ids(&[]), removed: ids(&["a"]) };
     assert_eq!(change::sentence(&out, &loaded), "in force: added c, d; removed a");
@@ -47,7 +47,11 @@ fn a_reload_is_told_in_a_sentence() {
         problem: "is wrong".into(),
         help: "mend it".into(),
     };
-    insta::assert_snapshot!(change::sentence(&out, &Reload::Refused { faults: vec![fault] }), @"");
+    insta::assert_snapshot!(change::sentence(&out, &Reload::Refused { faults: vec![fault] }), @"
+    f.toml:3:1: `store.a`: is wrong
+        help: mend it
+    nothing was loaded; the stores before go on serving
+    ");
 }
 
 #[test]
@@ -82,9 +86,28 @@ fn a_report_for_people() {
         unconfigured: BTreeMap::from([("old".to_owned(), 3)]),
         dry_run: true,
     };
-    insta::assert_snapshot!(scrub::render(&Output::new(false), &report), @"");
+    insta::assert_snapshot!(scrub::render(&Output::uncoloured(), &report), @"
+    ┌───────┬──────┬─────────┬───────┬──────────┬─────────┬───────┬─────────┬──────┐
+    │ store ┆ type ┆ objects ┆ bytes ┆ finished ┆ partial ┆ known ┆ orphans ┆ lost │
+    ╞═══════╪══════╪═════════╪═══════╪══════════╪═════════╪═══════╪═════════╪══════╡
+    │ alpha ┆ file ┆ 4       ┆ 5 MiB ┆ 3        ┆ 1       ┆ 2     ┆ 1       ┆ 1    │
+    │ beta  ┆ file ┆ -       ┆ -     ┆ -        ┆ -       ┆ -     ┆ -       ┆ -    │
+    └───────┴──────┴─────────┴───────┴──────────┴─────────┴───────┴─────────┴──────┘
+    ┌───────┬─────────┬──────────────────────────────────────┬───────┬──────────┐
+    │ store ┆ finding ┆ object                               ┆ size  ┆ detail   │
+    ╞═══════╪═════════╪══════════════════════════════════════╪═══════╪══════════╡
+    │ alpha ┆ orphan  ┆ 11111111-1111-4111-8111-111111111111 ┆ 2 KiB ┆ so it is │
+    │ alpha ┆ lost    ┆ 22222222-2222-4222-8222-222222222222 ┆ 2 KiB ┆ so it is │
+    └───────┴─────────┴──────────────────────────────────────┴───────┴──────────┘
+    beta: no answer
+    old: 3 images lie there, and it is not configured
+    4 objects hashed, 8 KiB
+    2 unknown objects are too young to be judged
+    nothing was changed; `--delete-orphans` removes 1 orphans
+    something is wrong
+    ");
     let removed = vec![finding(FindingKind::Orphan, "a", true), finding(FindingKind::Foreign, "b", false)];
     let well = Report { stores: vec![store("alpha", removed, None)], unconfigured: BTreeMap::new(), dry_run: false };
     assert!(well.is_well() && !report.is_well());
-    assert!(scrub::render(&Output::new(false), &well).ends_with("all is well"));
+    assert!(scrub::render(&Output::uncoloured(), &well).ends_with("all is well"));
 }

@@ -20,7 +20,7 @@ fn newest(visibility: VisibilityFilter) -> ListQuery {
 fn viewer(more: &str, roles: &[&str]) -> Viewer {
     let ctx = with_shipped(more, roles);
     let all_projects = roles.contains(&"admin");
-    Viewer { project: Some("blue".into()), all_projects, grant: authz::grant(&ctx).unwrap() }
+    Viewer { project: Some("blue".into()), all_projects, grant: authz::sight(&ctx).unwrap().grant }
 }
 
 fn statement(d: Dialect, q: &ListQuery, viewer: &Viewer) -> (String, Vec<crate::db::tx::Arg>) {

@@ -160,6 +160,52 @@ impl Condition {
         }
     }
 
+    /// A reduced condition of at most this weight that holds at least where this one does: of tests that must all hold,
+    /// the heaviest are left to others.
+    #[must_use]
+    pub fn lightened(&self, most: usize) -> Self {
+        if self.weight() <= most {
+            return self.clone();
+        }
+        match self {
+            Self::All(parts) => {
+                let mut room = most.saturating_sub(1);
+                let mut kept = Vec::new();
+                for part in by_weight(parts) {
+                    let light = part.lightened(room);
+                    if !light.is_always() && light.weight() <= room {
+                        room -= light.weight();
+                        kept.push(light);
+                    }
+                }
+                Self::all(kept)
+            }
+            Self::Any(parts) => {
+                let mut room = most.saturating_sub(1);
+                let mut kept = Vec::with_capacity(parts.len());
+                for (at, part) in by_weight(parts).into_iter().enumerate() {
+                    // What the light ones do not need is for the heavy ones.
+                    let share = room / (parts.len() - at);
+                    let light = part.lightened(share);
+                    if light.is_always() || light.weight() > share {
+                        return Self::constant(true);
+                    }
+                    room -= light.weight();
+                    kept.push(light);
+                }
+                Self::any(kept)
+            }
+            Self::Text(text, TextTest::In(_)) if most > 0 => Self::Text(text.clone(), TextTest::Present),
+            Self::Not(inner) if most > 0 => match &**inner {
+                Self::Text(text, TextTest::In(values)) => {
+                    Self::Text(text.clone(), TextTest::In(values.iter().take(most).cloned().collect())).negated()
+                }
+                _ => Self::constant(true),
+            },
+            _ => Self::constant(true),
+        }
+    }
+
     /// Whether it has a part that only the policies can tell.
     #[must_use]
     pub fn has_unknown(&self) -> bool {
@@ -191,6 +237,13 @@ impl Condition {
             },
         }
     }
+}
+
+/// The lightest first.
+fn by_weight(parts: &BTreeSet<Condition>) -> Vec<&Condition> {
+    let mut parts: Vec<&Condition> = parts.iter().collect();
+    parts.sort_by_key(|part| part.weight());
+    parts
 }
 
 /// The only element, or the set as it is.

@@ -43,7 +43,7 @@ impl Grant {
             let mut left = condition.reduced(&|test| stance.decide(test, project));
             if left.weight() > WEIGHT_MAX {
                 exact = false;
-                left = Condition::constant(true);
+                left = left.lightened(WEIGHT_MAX);
             }
             if !left.is_never() {
                 stances.push((stance, left));
@@ -56,6 +56,21 @@ impl Grant {
     #[must_use]
     pub fn everything(project: Option<&str>) -> Self {
         Self::new(&Condition::constant(true), project)
+    }
+
+    /// What either permits; each row has to be decided.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let of = |grant: &Self, stance| grant.stances.iter().find(|(s, _)| *s == stance).map(|(_, c)| c.clone());
+        let either = |stance| Condition::any(of(self, stance).into_iter().chain(of(other, stance)));
+        let stances = Stance::all(true).map(|stance| (stance, either(stance).lightened(WEIGHT_MAX)));
+        Self { exact: false, stances: stances.filter(|(_, condition)| !condition.is_never()).collect() }
+    }
+
+    /// Tests and values in it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.stances.iter().map(|(_, condition)| 1 + condition.weight()).sum()
     }
 
     /// The stances that a request is about and in which images may be seen, and what else these must fulfil.

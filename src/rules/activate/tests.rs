@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// Nobody may do anything but see the rules.
-const THIRD: &str = "@id(\"third\")\npermit (principal, action == Action::\"get_rules\", resource);\n";
+/// Nobody may do anything but manage the cache.
+const THIRD: &str = "@id(\"third\")\npermit (principal, action == Action::\"manage_image_cache\", resource);\n";
 
 impl Case {
     /// A folder of policies beside the one in force.
@@ -46,7 +46,7 @@ async fn activate_and_rollback_go_forth_and_back_in_one_step_each() {
     fs::write(case.policies().join("README"), "mine").unwrap();
     let (second, third) = (case.other("second", ADMINS), case.other("third", THIRD));
     assert_eq!(case.book.activate(Some(second)).await, Outcome::Loaded { generation: 2 });
-    assert!(may(&case.book, Action::GetRules) && !may(&case.book, Action::GetImages));
+    assert!(may(&case.book, Action::ManageImageCache) && !may(&case.book, Action::GetImages));
     assert_eq!((case.holds().as_str(), text(&case.kept("000001")).as_str()), (ADMINS, READERS));
     assert_eq!(
         case.book.reload("test", Removals::Accepted).await,
@@ -90,7 +90,7 @@ async fn the_candidate_is_what_activate_means_and_ends_with_it() {
     assert!(faults[0].file.ends_with("next") && faults[0].text.contains("something else"), "{faults:?}");
     case.book.reload_candidate();
     assert_eq!(case.book.activate(None).await, Outcome::Loaded { generation: 2 });
-    assert!(may(&case.book, Action::GetRules));
+    assert!(may(&case.book, Action::ManageImageCache));
     assert!(case.book.candidate().is_none() && case.book.shadow().is_none());
 }
 

@@ -1,0 +1,27 @@
+-- A copy of an image on its way to another store: its place in the queue, how far it is, who works on it, and its
+-- reservation in the ledger. While it is open its row is the note that the store may hold bytes of it.
+CREATE TABLE copies (
+    id VARCHAR(64) NOT NULL PRIMARY KEY,
+    image_id VARCHAR(64) NOT NULL,
+    source VARCHAR(255),
+    store VARCHAR(255) NOT NULL,
+    others MEDIUMTEXT NOT NULL,
+    done BIGINT NOT NULL CHECK (done >= 0),
+    total BIGINT NOT NULL CHECK (total >= 0),
+    state VARCHAR(30) NOT NULL,
+    error MEDIUMTEXT,
+    attempts BIGINT NOT NULL,
+    not_before BIGINT NOT NULL,
+    token VARCHAR(64) NOT NULL,
+    node VARCHAR(255) NOT NULL,
+    boot VARCHAR(64) NOT NULL,
+    lease_us BIGINT NOT NULL,
+    lease_until BIGINT NOT NULL,
+    scope VARCHAR(255),
+    granted BIGINT NOT NULL CHECK (granted >= 0),
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    FOREIGN KEY (image_id) REFERENCES images (id)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation};
+CREATE INDEX copies_by_image ON copies (image_id);
+CREATE INDEX copies_by_state ON copies (state, created_at, id);
