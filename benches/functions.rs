@@ -10,10 +10,10 @@ mod wasm;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
+fn main() -> std::process::ExitCode {
     if std::env::args().any(|argument| argument == "goals") {
-        goals::run();
-    } else {
-        divan::main();
+        return goals::run();
     }
+    divan::main();
+    std::process::ExitCode::SUCCESS
 }

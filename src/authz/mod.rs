@@ -130,9 +130,7 @@ pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Pe
         Outcome::Deny => log!(info),
         Outcome::Fault => log!(error),
     }
-    if outcome != Outcome::Permit {
-        ctx.journal.decided(ctx, &id, (action, &resource), outcome, policies);
-    }
+    ctx.journal.decided(ctx, &id, (action, &resource), outcome, policies);
     match verdict {
         Ok(v) if v.permitted => Ok(Permit::new(action, resource.image(), id)),
         Ok(_) => {

@@ -1,52 +1,11 @@
 //! What oslo.policy answers, written from its behaviour and used for nothing but to hold the conversion against it: it
 //! shares no code with the conversion beyond the parser.
 
-use std::collections::BTreeMap;
-
-use super::{check::Check, rules::Rules};
-
-/// A value of credentials or target as Python would have it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// `None`
-    None,
-    /// `True` or `False`
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// Text.
-    Text(String),
-    /// A list of texts.
-    List(Vec<String>),
-}
-
-impl Value {
-    /// `str(value)`, but for lists, which no check compares as a whole.
-    pub(super) fn text(&self) -> Option<String> {
-        match self {
-            Self::None => Some("None".into()),
-            Self::Bool(value) => Some(if *value { "True" } else { "False" }.into()),
-            Self::Int(value) => Some(value.to_string()),
-            Self::Text(text) => Some(text.clone()),
-            Self::List(_) => None,
-        }
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<Option<&str>> for Value {
-    fn from(text: Option<&str>) -> Self {
-        text.map_or(Self::None, Self::from)
-    }
-}
-
-/// Credentials, or attributes of a target.
-pub type Values = BTreeMap<String, Value>;
+use super::{
+    check::Check,
+    rules::Rules,
+    value::{Value, Values, literal},
+};
 
 /// Rules within rules: beyond, a rule refers to itself.
 const DEPTH_MAX: usize = 32;
@@ -94,6 +53,7 @@ impl Asked<'_> {
         if let Some(literal) = literal(left) {
             return literal.text() == Some(wanted);
         }
+        // No credential holds others, so that a path such as `a.b` leads nowhere.
         match self.credentials.get(left) {
             Some(Value::List(all)) => all.contains(&wanted),
             Some(value) => value.text() == Some(wanted),
@@ -118,20 +78,5 @@ impl Asked<'_> {
         }
         out.push_str(rest);
         Some(out)
-    }
-}
-
-/// A Python literal, such as `'public'`, `True`, `None` or `12`.
-pub fn literal(text: &str) -> Option<Value> {
-    for quote in ['\'', '"'] {
-        if let Some(inner) = text.strip_prefix(quote).and_then(|t| t.strip_suffix(quote)) {
-            return (!inner.contains([quote, '\\'])).then(|| Value::from(inner));
-        }
-    }
-    match text {
-        "None" => Some(Value::None),
-        "True" => Some(Value::Bool(true)),
-        "False" => Some(Value::Bool(false)),
-        _ => text.parse().ok().map(Value::Int),
     }
 }

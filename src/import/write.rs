@@ -5,8 +5,9 @@ use std::fmt::Write;
 use super::{
     check::Check,
     condition::{Condition, quoted},
-    convert::{Target, convert},
+    convert::convert,
     rules::{Rule, Rules},
+    target::Target,
 };
 use crate::authz::{Action, Policies};
 
@@ -21,25 +22,29 @@ forbid (principal, action, resource) unless { principal has project };
 // Images of others are seen when they are public or shared with the project. Closed here: an image without an owner is
 // seen by all in Glance, and a project that rejected an image still sees it.
 @id("glance.visible")
-forbid (principal, action in [IMAGE_ACTIONS], resource)
+forbid (principal, action in [<<IMAGE_ACTIONS>>], resource)
 unless {
-  (ADMIN) || ["public", "community"].contains(resource.visibility) ||
+  (<<ADMIN>>) || ["public", "community"].contains(resource.visibility) ||
   principal has project &&
   (resource has owner && resource.owner == principal.project ||
    resource.visibility == "shared" &&
    (resource.members.contains(principal.project) || resource.pending.contains(principal.project)))
 };
 
-// So are memberships, besides by the project that is the member.
-@id("glance.visible.member")
+// Only shared images have members, and only those who may see the image by its rule see them.
+@id("glance.members")
+forbid (principal, action in [Action::"get_members", Action::"add_member", Action::"delete_member"], resource)
+unless { resource.visibility == "shared" && (<<GET_IMAGE>>) };
+
+// Of the members, a project sees itself, and the owner sees all.
+@id("glance.member")
 forbid (principal, action in [Action::"get_member", Action::"modify_member"], resource)
 unless {
-  (ADMIN) || ["public", "community"].contains(resource.image.visibility) ||
-  principal has project &&
-  (resource.project == principal.project ||
-   resource.image has owner && resource.image.owner == principal.project ||
-   resource.image.visibility == "shared" &&
-   (resource.image.members.contains(principal.project) || resource.image.pending.contains(principal.project)))
+  resource.image.visibility == "shared" && (<<GET_MEMBERS_IMAGE>>) &&
+  ((<<ADMIN>>) || principal has project &&
+   (resource.image has owner && resource.image.owner == principal.project ||
+    resource.image has owner && resource.project == principal.project &&
+    (resource.image.members.contains(principal.project) || resource.image.pending.contains(principal.project))))
 };
 
 // Only the owner and administrators write.
@@ -49,22 +54,23 @@ forbid (
   action in [
     Action::"modify_image", Action::"delete_image", Action::"upload_image", Action::"publicize_image",
     Action::"communitize_image", Action::"deactivate", Action::"reactivate", Action::"set_image_location",
-    Action::"delete_image_location"
+    Action::"delete_image_location", Action::"delete_member"
   ],
   resource
 )
-unless { (ADMIN) || principal has project && resource has owner && resource.owner == principal.project };
+unless { (<<ADMIN>>) || principal has project && resource has owner && resource.owner == principal.project };
 
 // A deactivated image is handed out to administrators only.
 @id("glance.deactivated")
 forbid (principal, action in [Action::"download_image", Action::"download_from_store"], resource)
-when { resource.status == "deactivated" } unless { ADMIN };
+when { resource.status == "deactivated" } unless { <<ADMIN>> };
 
 // Namespaces of others are seen when they are public.
 @id("glance.namespaces")
 forbid (principal, action, resource is MetadefNamespace)
+when { action != Action::"add_metadef_namespace" }
 unless {
-  (ADMIN) || resource.visibility == "public" ||
+  (<<ADMIN>>) || resource.visibility == "public" ||
   principal has project && resource has owner && resource.owner == principal.project
 };
 "#;
@@ -115,7 +121,7 @@ pub fn write(rules: &Rules) -> Result<(Files, Vec<(String, Outcome)>), String> {
         };
         outcomes.push((name.to_owned(), outcome));
     }
-    let mut files = vec![("glance-rules.cedar".into(), text), ("glance-code.cedar".into(), code(&admin))];
+    let mut files = vec![("glance-rules.cedar".into(), text), ("glance-code.cedar".into(), code(rules, &admin))];
     files.push(("fanlight.cedar".into(), own(&admin)));
     let properties = Policies::shipped().into_iter().find(|(name, _)| name == PROPERTIES);
     files.extend(properties.map(|(name, bytes)| (name, String::from_utf8_lossy(&bytes).into_owned())));
@@ -144,13 +150,49 @@ fn permit(action: Action, rule: &Rule, check: &Check) -> Result<Option<String>, 
     Ok(Some(text))
 }
 
-fn code(admin: &Condition) -> String {
+fn code(rules: &Rules, admin: &Condition) -> String {
     let seen: Vec<String> = Action::ALL
         .iter()
-        .filter(|a| Target::of(**a) == Target::Image && is_glances(**a) && **a != Action::AddImage)
+        .filter(|a| matches!(Target::of(**a), Target::Image | Target::Changed) && is_glances(**a))
         .map(|a| format!("Action::{}", quoted(a.as_str())))
         .collect();
-    CODE.replace("IMAGE_ACTIONS", &seen.join(", ")).replace("ADMIN", &admin.to_string())
+    // What is not convertible permits nobody, here too.
+    let also = |name: &str, target| {
+        let condition = rules.resolved(name).and_then(|check| convert(&check, target));
+        condition.unwrap_or(Condition::Constant(false))
+    };
+    let mut text = filled(
+        CODE,
+        &[
+            ("IMAGE_ACTIONS", seen.join(", ")),
+            ("ADMIN", admin.to_string()),
+            ("GET_IMAGE", also("get_image", Target::Image).to_string()),
+            ("GET_MEMBERS_IMAGE", also("get_image", Target::Member).to_string()),
+        ],
+    );
+    text.push_str("\n// A member is looked up before it is changed or removed.\n");
+    for (name, target) in [("modify_member", Target::Member), ("delete_member", Target::Image)] {
+        let condition = also("get_member", target);
+        if condition != Condition::Constant(true) {
+            let _ = write!(
+                text,
+                "@id(\"glance.{name}\")\nforbid (principal, action == Action::\"{name}\", resource) unless {{ {condition} }};\n"
+            );
+        }
+    }
+    text
+}
+
+/// Puts values in the places of their names. They are not looked at again, whatever they contain.
+fn filled(template: &str, values: &[(&str, String)]) -> String {
+    let (mut out, mut rest) = (String::new(), template);
+    while let Some((before, (name, after))) = rest.split_once("<<").and_then(|(b, a)| Some((b, a.split_once(">>")?))) {
+        out.push_str(before);
+        out.extend(values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str()));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Actions of ours that Glance has no rule for, and that stay with administrators.

@@ -2,6 +2,7 @@
 //! other tests can be explained is held by the harness itself.
 
 use axum::body::Body;
+use fanlight::authz::{Outcome, Policies, Question, diff};
 use serde_json::{Value, json};
 
 use crate::support::{ADMIN, ALICE, ALICE_READER, BOB, Reply, TestApp};
@@ -94,14 +95,26 @@ async fn explanations_are_for_administrators() {
 }
 
 #[tokio::test]
-async fn refusals_are_recorded_as_questions_for_other_policies() {
+async fn what_was_refused_and_permitted_is_recorded_as_questions_for_other_policies() {
     let app = TestApp::new().await;
     let id = app.queued(ALICE, "mine").await;
     app.delete(&format!("/v2/images/{id}"), ALICE_READER).await;
     let recording = app.admin_as(ADMIN, "GET", "/decisions", None).await.text();
-    let question: fanlight::authz::Question = serde_json::from_str(recording.lines().next().unwrap()).unwrap();
-    assert_eq!((question.action.as_str(), question.principal.user.as_str()), ("delete_image", "amy"));
-    assert_eq!(question.image.unwrap().id, id);
+    let questions: Vec<Question> = recording.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |action: &str| questions.iter().find(|question| question.action.as_str() == action).unwrap();
+    assert_eq!(of("delete_image").principal.user, "amy");
+    assert_eq!(of("delete_image").image.as_ref().unwrap().id, id);
+    assert_eq!(of("add_image").principal.user, "alice");
+
+    let with = |more: &str| {
+        let mut files: Vec<_> = Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect();
+        files.push(("more.cedar".into(), more.as_bytes().to_vec()));
+        Policies::load(&files).unwrap()
+    };
+    let frozen = with("@id(\"frozen\") forbid (principal, action == Action::\"add_image\", resource);");
+    let found = diff::compare(&with(""), &frozen, questions.into_iter()).unwrap();
+    let kinds: Vec<_> = found.changes.iter().map(|c| (c.action.as_str(), c.old.outcome, c.new.outcome)).collect();
+    assert_eq!(kinds, [("add_image", Outcome::Permit, Outcome::Deny)]);
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::{fmt::Write, sync::Arc};
 
 use fanlight::{
     Kind,
-    authz::{self, Action, NamespaceFacts, Policies, Resource, StoreFacts},
+    authz::{self, Action, NamespaceFacts, Policies, Question, Resource, StoreFacts},
     context::{Caller, Context},
     image::{Image, Member, MemberStatus, Status, Visibility},
+    import::{self, Rules, Stricter},
     rules::Ruleset,
     wasm::Plugins,
 };
@@ -116,7 +117,11 @@ fn images() -> Vec<(&'static str, Image)> {
     ]
 }
 
-fn cell(result: Result<authz::Permit, fanlight::Error>) -> char {
+fn cell(ctx: &Context, action: Action, resource: Resource<'_>) -> char {
+    let result = match resource {
+        Resource::Image(image) => authz::check_image(ctx, action, image),
+        other => authz::check(ctx, action, other),
+    };
     match result.map_err(|e| e.kind()) {
         Ok(_) => '+',
         Err(Kind::Forbidden) => 'x',
@@ -125,33 +130,29 @@ fn cell(result: Result<authz::Permit, fanlight::Error>) -> char {
     }
 }
 
-/// Takes the name of a row and how each of its cells is found out.
-type Ask<'a> = dyn FnMut(&str, &dyn Fn(&Context) -> char) + 'a;
+/// Takes the name of a row and what is asked for in it.
+type Ask<'a> = dyn FnMut(&str, Resource<'_>) + 'a;
 
-/// The rows of one action: what it is asked of, and how.
+/// The rows of one action: what it is asked of.
 fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
     let store = StoreFacts { id: "s1".into(), kind: "file".into(), labels: [("class".into(), "gold".into())].into() };
     match action {
         Action::GetMember | Action::ModifyMember => {
             for (state, image) in images.iter().filter(|(state, _)| ["shared", "ownerless, shared"].contains(state)) {
                 for member in &image.members {
-                    let name = format!("{state}: member {}", member.member);
-                    ask(&name, &|ctx| cell(authz::check(ctx, action, Resource::Member(image, member))));
+                    ask(&format!("{state}: member {}", member.member), Resource::Member(image, member));
                 }
             }
         }
-        Action::PlaceImage => ask("any store", &|ctx| cell(authz::check(ctx, action, Resource::Store(&store, None)))),
-        Action::SeeStore => ask("any store", &|ctx| cell(authz::check(ctx, action, Resource::Store(&store, None)))),
+        Action::PlaceImage | Action::SeeStore => ask("any store", Resource::Store(&store, None)),
         Action::ReadStore => {
             for (state, image) in images.iter().filter(|(state, _)| *state == "private") {
-                let resource = Resource::Store(&store, Some(image));
-                ask(&format!("any store, for {state}"), &|ctx| cell(authz::check(ctx, action, resource)));
+                ask(&format!("any store, for {state}"), Resource::Store(&store, Some(image)));
             }
         }
         Action::ReadProperty | Action::CreateProperty | Action::UpdateProperty | Action::DeleteProperty => {
             for (state, image) in images.iter().filter(|(state, _)| *state == "private") {
-                let property = Resource::Property(image, "os_distro");
-                ask(&format!("{state}: os_distro"), &|ctx| cell(authz::check(ctx, action, property)));
+                ask(&format!("{state}: os_distro"), Resource::Property(image, "os_distro"));
             }
         }
         Action::GetImages
@@ -171,7 +172,7 @@ fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
         | Action::CacheDelete
         | Action::CacheClean
         | Action::CachePrune
-        | Action::ListCachedNodes => ask("service", &|ctx| cell(authz::check(ctx, action, Resource::Service))),
+        | Action::ListCachedNodes => ask("service", Resource::Service),
         _ if action.as_str().contains("_metadef_") => {
             for (owner, visibility) in [(Some("blue"), "private"), (Some("blue"), "public"), (None, "private")] {
                 let facts = NamespaceFacts {
@@ -180,12 +181,12 @@ fn rows(action: Action, images: &[(&'static str, Image)], ask: &mut Ask<'_>) {
                     visibility: visibility.into(),
                 };
                 let name = format!("{} namespace, {visibility}", owner.unwrap_or("ownerless"));
-                ask(&name, &|ctx| cell(authz::check(ctx, action, Resource::Namespace(&facts))));
+                ask(&name, Resource::Namespace(&facts));
             }
         }
         _ => {
             for (state, image) in images {
-                ask(state, &|ctx| cell(authz::check_image(ctx, action, image)));
+                ask(state, Resource::Image(image));
             }
         }
     }
@@ -197,7 +198,7 @@ fn shipped() -> Files {
     Policies::shipped().into_iter().filter(|(name, _)| name.ends_with(".cedar")).collect()
 }
 
-fn table(files: &Files) -> String {
+fn contexts(files: &Files) -> Vec<Context> {
     let rules = Arc::new(Ruleset {
         generation: 1,
         policies: Policies::load(files).unwrap(),
@@ -205,29 +206,33 @@ fn table(files: &Files) -> String {
         digest: String::new(),
         loaded_at: Timestamp::UNIX_EPOCH,
     });
-    let callers = callers();
-    let contexts: Vec<Context> = callers
-        .iter()
-        .map(|(_, caller)| Context {
-            request_id: "req-t".into(),
-            caller: caller.clone(),
-            rules: rules.clone(),
-            shadow: None,
-            journal: Arc::default(),
-        })
-        .collect();
-    let images = images();
+    let context = |(_, caller)| Context {
+        request_id: "req-t".into(),
+        caller,
+        rules: rules.clone(),
+        shadow: None,
+        journal: Arc::default(),
+    };
+    callers().into_iter().map(context).collect()
+}
+
+fn heading(out: &mut String, action: Action, count: usize) {
+    write!(out, "{:<32}", action.as_str()).unwrap();
+    for (name, _) in callers().iter().take(count) {
+        write!(out, " {name:>8}").unwrap();
+    }
+    out.push('\n');
+}
+
+fn table(files: &Files) -> String {
+    let (contexts, images) = (contexts(files), images());
     let mut out = HEAD.to_owned();
     for action in Action::ALL {
-        write!(out, "{:<32}", action.as_str()).unwrap();
-        for (name, _) in &callers {
-            write!(out, " {name:>8}").unwrap();
-        }
-        out.push('\n');
-        rows(*action, &images, &mut |state, decide| {
+        heading(&mut out, *action, contexts.len());
+        rows(*action, &images, &mut |state, resource| {
             write!(out, "  {state:<30}").unwrap();
             for ctx in &contexts {
-                write!(out, " {:>8}", decide(ctx)).unwrap();
+                write!(out, " {:>8}", cell(ctx, *action, resource)).unwrap();
             }
             out.push('\n');
         });
@@ -260,14 +265,82 @@ fn golden_matrix() {
     golden("authz.txt", &table(&shipped()));
 }
 
+fn imported() -> (Rules, Files) {
+    let rules = Rules::glance().unwrap();
+    let (files, _) = import::write(&rules).unwrap();
+    (rules, files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect())
+}
+
 /// What an operator has after importing Glance's own rules, beside what is shipped.
 #[test]
 fn golden_matrix_of_imported_rules() {
-    let rules = fanlight::import::Rules::glance().unwrap();
-    let (files, _) = fanlight::import::write(&rules).unwrap();
-    let files = files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+    let (_, files) = imported();
     let head = "Glance's own rules, imported, beside the shipped policies: each row that differs, shipped (-) and imported (+).\n\n";
     golden("authz-imported.txt", &format!("{head}{}", changes(&files)));
+}
+
+const GLANCE: &str = "\
+What Glance 33 answers by its own rules and code, and what they answer once imported. Where both say the same there is one
+sign, as in `authz.txt`. Where not, Glance's sign comes first and the number names the trap of Glance's that is closed:
+
+  1  a shared image is everybody's to the rule, so that a project which rejected it still sees it; only members do here
+  3  an image or a namespace without an owner is everybody's
+  4  who is an administrator or a reader is so without a project, too; a token without a project gets nothing here
+
+There are no other differences. Tokens of a domain or of the system get nothing here and, by the scope of its rules, in Glance.
+
+";
+
+/// The number of a trap in the table.
+fn trap(reason: Stricter) -> char {
+    match reason {
+        Stricter::Rejected => '1',
+        Stricter::NoOwner => '3',
+        Stricter::NoProject => '4',
+        other => panic!("{other:?} is no trap of the rules that Glance ships"),
+    }
+}
+
+/// Glance's answer as a sign: an image that must not be seen is hidden.
+fn glances(rules: &Rules, caller: &Caller, action: Action, resource: Resource<'_>) -> Option<char> {
+    let asked = |action| import::glance(rules, &Question::of(caller, action, &resource));
+    Some(match (asked(action)?, resource) {
+        (true, _) => '+',
+        (false, Resource::Image(_)) if asked(Action::GetImage) == Some(false) => '.',
+        (false, _) => 'x',
+    })
+}
+
+#[test]
+fn golden_matrix_of_glance_and_of_its_rules_imported() {
+    let (rules, files) = imported();
+    let (mut contexts, images) = (contexts(&files), images());
+    contexts.truncate(callers().iter().position(|(name, _)| *name == "domain").unwrap());
+    let mut out = GLANCE.to_owned();
+    for action in Action::ALL.iter().copied().filter(|action| rules.get(action.as_str()).is_some()) {
+        heading(&mut out, action, contexts.len());
+        rows(action, &images, &mut |state, resource| {
+            write!(out, "  {state:<30}").unwrap();
+            for ctx in &contexts {
+                let (there, here) =
+                    (glances(&rules, &ctx.caller, action, resource).unwrap(), cell(ctx, action, resource));
+                let reason = Stricter::of(&Question::of(&ctx.caller, action, &resource));
+                assert!(
+                    there == here || here != '+' && reason.is_some(),
+                    "{action} {state} {:?}: {there} {here}",
+                    ctx.caller
+                );
+                let sign = match reason {
+                    Some(reason) if there != here => format!("{there}{here}{}", trap(reason)),
+                    _ => there.to_string(),
+                };
+                write!(out, " {sign:>8}").unwrap();
+            }
+            out.push('\n');
+        });
+        out.push('\n');
+    }
+    golden("authz-glance.txt", &out);
 }
 
 /// Rule sets as operators write them.

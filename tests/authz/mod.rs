@@ -3,6 +3,7 @@
 mod docs;
 mod explain;
 mod http;
+mod imported;
 mod lists;
 mod matrix;
 mod properties;

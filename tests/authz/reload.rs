@@ -21,15 +21,20 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Swaps from which on there are enough to speak of memory.
 const MANY: usize = 1_000;
 
+/// Callers of each client: what is kept of callers and of what they may do is filled and thrown away with each swap.
+const CALLERS: u64 = 50;
+
 /// A client that keeps its connection and stops at the first answer that is not the right one.
-async fn ask_until(done: &AtomicBool, asked: &AtomicU64, port: u16, id: &str) {
+async fn ask_until(done: &AtomicBool, asked: &AtomicU64, port: u16, id: &str, number: usize) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let (image, list) =
         (format!("http://127.0.0.1:{port}/v2/images/{id}"), format!("http://127.0.0.1:{port}/v2/images"));
     let mut generation = 0;
     while !done.load(Ordering::Relaxed) {
         for url in [&image, &list] {
-            let answer = client.get(url).header("x-auth-token", "a:blue:member").send().await.unwrap();
+            let caller = asked.load(Ordering::Relaxed) % CALLERS;
+            let token = format!("user-{number}-{caller}:blue:member,role-{caller}");
+            let answer = client.get(url).header("x-auth-token", token).send().await.unwrap();
             assert_eq!(answer.status().as_u16(), 200);
             let now: u64 = answer.headers()["x-fanlight-rules"].to_str().unwrap().parse().unwrap();
             assert!(now >= generation, "generation {now} after {generation}");
@@ -81,10 +86,11 @@ async fn swaps_under_load_fail_no_request_and_keep_no_memory() {
     let (done, asked) = (AtomicBool::new(false), AtomicU64::new(0));
     let (mut resident, began) = (Vec::with_capacity(swaps), Instant::now());
     std::thread::scope(|scope| {
-        for _ in 0..CLIENTS {
-            scope.spawn(|| {
+        for client in 0..CLIENTS {
+            let (done, asked, gateway, id) = (&done, &asked, &gateway, &id);
+            scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(ask_until(&done, &asked, gateway.port, &id));
+                runtime.block_on(ask_until(done, asked, gateway.port, id, client));
             });
         }
         // Ends the clients if a swap fails, or the scope would wait for them for ever.
@@ -101,8 +107,9 @@ async fn swaps_under_load_fail_no_request_and_keep_no_memory() {
     #[expect(clippy::cast_precision_loss, reason = "bytes of memory stay far below 2^52")]
     let growth = late as f64 / early as f64 - 1.0;
     eprintln!(
-        "{swaps} swaps in {:.0?}, {asked} requests, none failed; resident {early} then {late} bytes, {:+.1} %",
+        "{swaps} swaps in {:.0?}, {asked} requests of {} callers, none failed; resident {early} then {late} bytes, {:+.1} %",
         began.elapsed(),
+        CLIENTS as u64 * CALLERS,
         growth * 100.0
     );
     assert!(swaps < MANY || growth < 0.05, "resident memory grew from {early} to {late}");

@@ -97,7 +97,7 @@ pub struct Import {
     /// Folder to write the policies into
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Write over a folder that exists
+    /// Write over a folder that exists, and even what may permit more than the original
     #[arg(long, requires = "out")]
     pub force: bool,
     /// Print the policies and write nothing

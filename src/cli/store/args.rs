@@ -23,8 +23,10 @@ pub enum Store {
     #[command(after_help = "Examples:\n  fanlight store reload\n  fanlight store reload --json | jq .added")]
     Reload(Check),
     /// Copy an image to another store, in the background of the running gateway
-    #[command(after_help = "Examples:\n  fanlight store copy 6b0f3b5e-9a53-4f6b-8a4e-3a6d5d1c2f10 --store beta --wait\n  \
-                            fanlight store copy 6b0f3b5e-9a53-4f6b-8a4e-3a6d5d1c2f10    placement chooses the store")]
+    #[command(
+        after_help = "Examples:\n  fanlight store copy 6b0f3b5e-9a53-4f6b-8a4e-3a6d5d1c2f10 --store beta --wait\n  \
+                            fanlight store copy 6b0f3b5e-9a53-4f6b-8a4e-3a6d5d1c2f10    placement chooses the store"
+    )]
     Copy(Copy),
     /// Show copies between stores, the newest first, or cancel one
     #[command(after_help = "Examples:\n  fanlight store copies\n  \
