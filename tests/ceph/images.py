@@ -20,7 +20,7 @@ def eventually(holds, patience: float = 30) -> bool:
 def changed(server: gateway.Gateway, change) -> None:
     """Changes the rules' folders; returns when what they hold now is in force."""
     change()
-    answer = requests.post(f"{server.admin_url}/rules/reload", timeout=60)
+    answer = requests.post(f"{server.admin_url}/rules/reload?accept_removals=true", timeout=60)
     assert answer.status_code == 200, answer.text
 
 
