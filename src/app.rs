@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    authz::Journal, config::Config, db::Db, error::Result, identity::Authenticator, jobs, notify::Event,
+    authz::Journal, config::Config, db::Db, error::Result, identity::Authenticator, image::Claims, jobs, notify::Event,
     rules::Rulebook, store::Stores,
 };
 
@@ -29,6 +29,8 @@ pub struct App {
     pub node: String,
     /// Drawn at each start: a lease of this node with another boot id belongs to a process that is dead.
     pub boot: String,
+    /// Objects that are being read before an image gets them.
+    pub claims: Claims,
     /// Stores are loaded by one at a time.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -46,8 +48,8 @@ impl App {
         let identity = Authenticator::from_config(&config.identity)?;
         let node = config.node.clone().unwrap_or_else(|| default_node(&config));
         let boot = uuid::Uuid::new_v4().simple().to_string();
-        let (journal, reloading) = (Arc::default(), tokio::sync::Mutex::default());
-        Ok(Arc::new(Self { config, db, stores, rules, journal, identity, node, boot, reloading }))
+        let (journal, reloading, claims) = (Arc::default(), tokio::sync::Mutex::default(), Claims::default());
+        Ok(Arc::new(Self { config, db, stores, rules, journal, identity, node, boot, claims, reloading }))
     }
 
     /// Writes events that belong to no change of a row (an image was read).

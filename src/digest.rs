@@ -42,6 +42,11 @@ struct Lane {
     result: oneshot::Receiver<String>,
 }
 
+/// Characters of a hash in hex; `None` for one that is not known.
+pub fn hex_len(algorithm: &str) -> Option<usize> {
+    hasher(algorithm).ok().map(|(_, hash)| 2 * hash.output_size())
+}
+
 /// The hash of this name.
 fn hasher(algorithm: &str) -> Result<(&'static str, Box<dyn DynDigest + Send>)> {
     Ok(match algorithm {

@@ -2,8 +2,9 @@
 //!
 //! Each loop is idempotent, bounded per round, and led by rows of the database; several gateways may run them at once.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -59,7 +60,8 @@ where
     }
 }
 
-/// Undoes uploads whose process is gone: bytes first, then the row goes back to `queued`.
+/// Undoes uploads whose process is gone: bytes first, then the row goes back to `queued`. An object that was only to be
+/// claimed stays: it was never ours.
 ///
 /// # Errors
 /// When the database does not answer; single uploads that cannot be undone are logged and tried again.
@@ -77,6 +79,9 @@ pub async fn reap(app: &App) -> Result<()> {
 
 async fn reap_one(app: &App, upload: &Upload) -> Result<()> {
     let permit = Permit::system("reaper");
+    if upload.claims.is_some() {
+        return app.db.fail_upload(&permit, upload, &[]).await;
+    }
     let Some(entry) = app.stores.get(&upload.store) else {
         let text = format!("store `{}` is not configured here, so its bytes cannot be removed", upload.store);
         return Err(Error::unavailable(text, ROUND));
@@ -92,37 +97,57 @@ async fn reap_one(app: &App, upload: &Upload) -> Result<()> {
 }
 
 async fn collect_all(app: &App) -> Result<()> {
-    let deletions = app.db.deletions(BATCH).await?;
-    collect(app, &deletions).await;
+    let due = app.db.due_deletions(BATCH).await?;
+    collect(app, due).await;
+    metrics::gauge!("fanlight_deletions_waiting").set(app.db.waiting_deletions().await? as f64);
     Ok(())
 }
 
-/// Removes objects whose rows are gone. What cannot be removed now stays noted and is tried again.
-pub async fn collect(app: &App, deletions: &[Deletion]) {
+/// Removes objects whose rows are gone. What cannot be removed now stays noted and is tried again. Stores do not wait
+/// for each other, and one that does not answer is not asked for the rest.
+pub async fn collect(app: &App, deletions: Vec<Deletion>) {
     if deletions.is_empty() {
         return;
     }
     let permit = Permit::system("collector");
+    let mut stores: BTreeMap<String, Vec<Deletion>> = BTreeMap::new();
     for deletion in deletions {
-        if let Err(error) = collect_one(app, &permit, deletion).await {
-            tracing::warn!(image.id = deletion.image_id, store = deletion.store, ?error, "object stays for now");
-        }
+        stores.entry(deletion.store.clone()).or_default().push(deletion);
     }
+    join_all(stores.iter().map(|(store, deletions)| collect_from(app, &permit, store, deletions))).await;
 }
 
-async fn collect_one(app: &App, permit: &Permit, deletion: &Deletion) -> Result<()> {
-    let Some(entry) = app.stores.get(&deletion.store) else {
-        tracing::warn!(store = deletion.store, "an object waits in a store that is not configured");
-        return Ok(());
+async fn collect_from(app: &App, permit: &Permit, store: &str, deletions: &[Deletion]) {
+    let Some(entry) = app.stores.get(store) else {
+        tracing::warn!(store, objects = deletions.len(), "objects wait in a store that is not configured");
+        return;
     };
-    // The list may be old: once the note is gone, the name is free for a new copy of the image.
-    if !app.db.is_noted(&deletion.id).await? {
-        return Ok(());
+    for deletion in deletions {
+        // The list may be old: once the note is gone, the name is free for a new copy of the image.
+        match app.db.is_noted(&deletion.id).await {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                tracing::warn!(store, ?error, "objects stay for now");
+                return;
+            }
+        }
+        match entry.store().delete(permit, &deletion.url).await {
+            Err(error) if error.kind == StoreErrorKind::InUse => {
+                tracing::info!(image.id = deletion.image_id, store, %error, "object stays until it is no longer used");
+                continue;
+            }
+            Err(error) if error.kind != StoreErrorKind::NotFound => {
+                tracing::warn!(image.id = deletion.image_id, store, ?error, "object stays for now");
+                if error.kind == StoreErrorKind::Unavailable {
+                    return;
+                }
+                continue;
+            }
+            Ok(()) | Err(_) => {}
+        }
+        if let Err(error) = app.db.deletion_done(permit, &deletion.id).await {
+            tracing::warn!(image.id = deletion.image_id, store, ?error, "object is gone, its note stays for now");
+        }
     }
-    match entry.store().delete(permit, &deletion.url).await {
-        Ok(()) => {}
-        Err(e) if e.kind == StoreErrorKind::NotFound => {}
-        Err(e) => return Err(e.into()),
-    }
-    app.db.deletion_done(permit, &deletion.id).await
 }

@@ -4,6 +4,8 @@
 //! seeing only what those before it accepted; a plug-in that fails is replaced by the built-in ranking, and the plan
 //! says so. A plug-in can so never bring in a store that policy or state keeps out.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 
 use crate::{
@@ -21,7 +23,7 @@ mod question;
 mod tests;
 
 /// Seconds after which a client may try again when every store is down.
-const RETRY: std::time::Duration = std::time::Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(30);
 
 /// A store as placement sees it.
 #[derive(Debug, Clone)]
@@ -123,6 +125,7 @@ impl Verdict {
 /// `TooLarge` when those that are permitted are full, `Unavailable` when they are down, `Conflict` when plug-ins turn
 /// down all that could.
 pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> Result<Plan> {
+    let began = Instant::now();
     let mut verdicts = Vec::with_capacity(candidates.len());
     let mut open: Vec<&Candidate> = Vec::with_capacity(candidates.len());
     if let Some(wish) = request.explicit
@@ -144,7 +147,7 @@ pub fn plan(ctx: &Context, request: &Request<'_>, candidates: &[Candidate]) -> R
         Some(wish) => plan.take(vec![accepted(wish, 1000, "explicit", "named by the client")]),
         None => rank(ctx, request, open, &mut plan),
     }
-    log(ctx, request, &plan);
+    log(ctx, request, &plan, began.elapsed());
     if plan.ranked.is_empty() {
         return Err(refusal(request, &plan.verdicts, &known(ctx, candidates)?));
     }
@@ -284,7 +287,7 @@ fn named(ctx: &Context, request: &Request<'_>, candidates: &[Candidate], refusal
     }
 }
 
-fn log(ctx: &Context, request: &Request<'_>, plan: &Plan) {
+fn log(ctx: &Context, request: &Request<'_>, plan: &Plan, took: Duration) {
     let first = plan.ranked.first().map_or("none", String::as_str);
     metrics::counter!("fanlight_placement_choices_total", "store" => first.to_owned()).increment(1);
     tracing::info!(
@@ -295,6 +298,7 @@ fn log(ctx: &Context, request: &Request<'_>, plan: &Plan) {
         store = first,
         decided_by = plan.decided_by,
         fallback = plan.fallback,
+        latency_us = took.as_micros(),
         verdicts = ?plan.verdicts.iter().map(|v| format!("{} {} {}", v.store, v.score, v.code)).collect::<Vec<_>>(),
         "placed"
     );

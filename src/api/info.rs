@@ -40,7 +40,12 @@ pub(super) async fn stores(State(api): State<Api>, Asked(ctx): Asked, _: NoBody)
 pub(super) async fn stores_detail(State(api): State<Api>, Asked(ctx): Asked, _: NoBody) -> Answer {
     authz::check(&ctx, Action::StoresInfoDetail, Resource::Service)?;
     let known = image::known_stores(&api.app, &ctx)?;
-    let stores: Vec<_> = configured(&api.app.stores, &known).map(|(id, store)| detailed(&id, &store)).collect();
+    let stores: Vec<_> = configured(&api.app.stores, &known)
+        .map(|(id, store)| {
+            let identity = api.app.stores.get(&id).and_then(|entry| entry.store().identity());
+            detailed(&id, &store, identity.as_deref())
+        })
+        .collect();
     json_response(StatusCode::OK, &json!({"stores": stores}))
 }
 
@@ -86,12 +91,21 @@ fn brief(id: &str, store: &Store) -> Map<String, Json> {
     entry
 }
 
-fn detailed(id: &str, store: &Store) -> Json {
+fn detailed(id: &str, store: &Store, identity: Option<&str>) -> Json {
     let mut entry = brief(id, store);
     let (kind, properties) = match &store.backend {
         Backend::File { path } => {
             ("file", json!({"data_dir": path, "chunk_size": FILE_CHUNK, "thin_provisioning": true}))
         }
+        Backend::Rbd(rbd) => (
+            "rbd",
+            json!({
+                "chunk_size": u64::from(rbd.chunk_size_mib) << 20,
+                "fsid": identity.and_then(|cluster| cluster.split('/').next()),
+                "pool": rbd.pool,
+                "thin_provisioning": rbd.thin_provisioning,
+            }),
+        ),
     };
     entry.insert("type".into(), kind.into());
     entry.insert("weight".into(), store.weight.into());

@@ -16,6 +16,7 @@ mod gate;
 mod image_data;
 mod images;
 mod info;
+mod locations;
 mod members;
 mod patch;
 mod query;

@@ -6,11 +6,12 @@ use serde_json::{Map, Value as Json};
 use super::{
     attributes::{self, READ_ONLY},
     error::Failure,
+    locations,
 };
 use crate::{
     config,
     error::{Error, Result},
-    image::change::{Change, LocationEdit, Mode},
+    image::change::{Change, Mode},
 };
 
 const V20: &str = "application/openstack-images-v2.0-json-patch";
@@ -100,17 +101,18 @@ fn operation(raw: &Json, dialect: Dialect, rules: &config::Images) -> Result<Cha
         })?),
     };
     check_writable(root)?;
-    change(op, root, value, dialect, rules)
+    change(op, &path, value, dialect, rules)
 }
 
-fn change(op: Op, root: &str, value: Option<&Json>, dialect: Dialect, rules: &config::Images) -> Result<Change> {
+fn change(op: Op, path: &[String], value: Option<&Json>, dialect: Dialect, rules: &config::Images) -> Result<Change> {
+    let [root, last] = [path.first(), path.last()].map(|part| part.map_or("", String::as_str));
     let mode = match (op, dialect) {
         (Op::Replace, _) => Mode::Replace,
         (_, Dialect::V20) => Mode::AddNew,
         (_, Dialect::V21) => Mode::Add,
     };
     match (root, value) {
-        ("locations", value) => locations(op, value).map(Change::Locations),
+        ("locations", value) => locations::edit(op == Op::Replace, last, value).map(Change::Locations),
         (name, None) => Ok(Change::Remove(name.to_owned())),
         ("stores", Some(value)) if value.is_string() => Ok(Change::Derived(mode, "stores")),
         (name, Some(value)) => Ok(Change::Set(mode, attributes::parse(name, value, rules)?)),
@@ -178,24 +180,6 @@ fn check_writable(root: &str) -> Result<()> {
         return Err(Error::forbidden(format!("Attribute '{root}' is read-only.")));
     }
     attributes::check_reserved(root)
-}
-
-fn locations(op: Op, value: Option<&Json>) -> Result<LocationEdit> {
-    let check = |location: &Json| {
-        let fits = location.as_object().is_some_and(|l| {
-            l.get("url").is_some_and(Json::is_string) && l.get("metadata").is_some_and(Json::is_object)
-        });
-        if fits { Ok(()) } else { Err(attributes::wrong_type(location, "'location'")) }
-    };
-    match (op, value) {
-        (Op::Remove, _) | (_, None) => Ok(LocationEdit::Remove),
-        (Op::Add, Some(location)) => check(location).map(|()| LocationEdit::Add),
-        (Op::Replace, Some(list)) => {
-            let list = list.as_array().ok_or_else(|| attributes::wrong_type(list, "'array'"))?;
-            list.iter().try_for_each(check)?;
-            Ok(if list.is_empty() { LocationEdit::Clear } else { LocationEdit::Replace })
-        }
-    }
 }
 
 #[cfg(test)]

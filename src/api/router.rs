@@ -8,7 +8,7 @@ use axum::{
     routing::{delete, get, post, put},
 };
 
-use super::{gate, image_data, images, info, members, schemas, schemas::Schemas, stores, tags};
+use super::{gate, image_data, images, info, locations, members, schemas, schemas::Schemas, stores, tags};
 use crate::app::App;
 
 /// What handlers share.
@@ -50,7 +50,7 @@ fn v2() -> Router<Api> {
         .route("/v2/images/{id}/tasks", get(images::tasks))
         .route("/v2/images/{id}/actions/deactivate", post(images::deactivate))
         .route("/v2/images/{id}/actions/reactivate", post(images::reactivate))
-        .route("/v2/images/{id}/locations", get(stores::locations))
+        .route("/v2/images/{id}/locations", get(locations::list).post(locations::add))
         .route("/v2/images/{id}/tags/{tag}", put(tags::add).delete(tags::remove))
         .route("/v2/images/{id}/members", get(members::list).post(members::add))
         .route("/v2/images/{id}/members/{m}", get(members::show).put(members::set).delete(members::remove))

@@ -125,6 +125,36 @@ actions! {
     ExplainDecision "explain_decision" "See why an answer was given, and the facts it was given on.";
 }
 
+impl Action {
+    /// Whether the action changes something: what is permitted then is worth a line in the log.
+    pub fn changes(self) -> bool {
+        use Action::{
+            AddImage, AddImageLocation, AddMember, ChangeOwner, CommunitizeImage, CopyImage, Deactivate, DeleteImage,
+            DeleteImageLocation, DeleteMember, ModifyImage, ModifyMember, PublicizeImage, Reactivate, SetImageLocation,
+            UploadImage,
+        };
+        matches!(
+            self,
+            AddImage
+                | ModifyImage
+                | DeleteImage
+                | PublicizeImage
+                | CommunitizeImage
+                | UploadImage
+                | Deactivate
+                | Reactivate
+                | AddMember
+                | ModifyMember
+                | DeleteMember
+                | SetImageLocation
+                | DeleteImageLocation
+                | AddImageLocation
+                | CopyImage
+                | ChangeOwner
+        )
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

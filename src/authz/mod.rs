@@ -105,7 +105,7 @@ pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Pe
         .increment(1);
     metrics::histogram!("fanlight_decision_seconds").record(took.as_secs_f64());
     let policies = verdict.as_ref().map(|v| v.policies.as_slice()).unwrap_or_default();
-    // Denials are what operators look for; a line per permitted request is for those who ask for it.
+    // Denials and changes are what operators look for; a line per permitted look is for those who ask for it.
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
@@ -126,6 +126,7 @@ pub fn check(ctx: &Context, action: Action, resource: Resource<'_>) -> Result<Pe
         };
     }
     match outcome {
+        Outcome::Permit if action.changes() => log!(info),
         Outcome::Permit => log!(debug),
         Outcome::Deny => log!(info),
         Outcome::Fault => log!(error),

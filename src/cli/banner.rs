@@ -17,13 +17,13 @@ pub fn render(config: &Config) -> String {
     };
     row("database", config.database.describe(&config.data_dir));
     for (id, store) in &config.stores {
-        let Backend::File { path } = &store.backend;
+        let place = match &store.backend {
+            Backend::File { path } => path.display().to_string(),
+            Backend::Rbd(rbd) => format!("pool {} of {}", rbd.pool, rbd.conf.display()),
+        };
         let labels: Vec<_> = store.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let default = if store.default { ", default" } else { "" };
-        row(
-            "store",
-            format!("{id} ({}{default}) {} {}", store.backend.kind(), path.display(), labels.join(" ")).trim().into(),
-        );
+        row("store", format!("{id} ({}{default}) {place} {}", store.backend.kind(), labels.join(" ")).trim().into());
     }
     // Without a folder of the operator's, the shipped rules were put into these at the first start.
     let folder = |path: &Option<PathBuf>, name: &str| match path {

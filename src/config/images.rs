@@ -24,6 +24,8 @@ pub struct Images {
     pub show_direct_url: bool,
     /// `locations` in bodies, where policy permits.
     pub show_locations: bool,
+    /// PATCH of `/locations`, the old way to add and remove them.
+    pub patch_locations: bool,
     /// Refuse characters beyond the Basic Multilingual Plane, as Glance does.
     pub strict_utf8mb3: bool,
     /// HTML error bodies for `*/*`, as Glance sends.
@@ -48,6 +50,7 @@ impl Default for Images {
             gpt_checks_nonfatal: false,
             show_direct_url: false,
             show_locations: false,
+            patch_locations: false,
             strict_utf8mb3: false,
             html_errors: false,
             page_default: 25,
@@ -82,6 +85,7 @@ impl Images {
             gpt_checks_nonfatal: section.boolean("gpt_checks_nonfatal", d.gpt_checks_nonfatal),
             show_direct_url: section.boolean("show_direct_url", d.show_direct_url),
             show_locations: section.boolean("show_locations", d.show_locations),
+            patch_locations: section.boolean("patch_locations", d.patch_locations),
             strict_utf8mb3: section.boolean("strict_utf8mb3", d.strict_utf8mb3),
             html_errors: section.boolean("html_errors", d.html_errors),
             page_default,

@@ -9,6 +9,7 @@ mod identity;
 mod images;
 mod load;
 mod quota;
+mod rbd;
 mod section;
 mod server;
 mod stores;
@@ -31,6 +32,7 @@ pub use self::{
     images::Images,
     load::process_env,
     quota::{ProjectQuota, Quota},
+    rbd::RbdConfig,
     server::{Database, Http, Log, LogFormat, Rules},
     stores::{Backend, Store, StoreState},
 };

@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::section::Section;
+use super::{
+    rbd::{self, RbdConfig},
+    section::Section,
+};
 
 /// Stores at most; each is probed in the background.
 const STORES_MAX: usize = 256;
@@ -64,6 +67,8 @@ pub enum Backend {
         /// The folder; must exist or be creatable.
         path: PathBuf,
     },
+    /// A pool of a Ceph cluster.
+    Rbd(RbdConfig),
 }
 
 impl Backend {
@@ -71,6 +76,7 @@ impl Backend {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::File { .. } => "file",
+            Self::Rbd(_) => "rbd",
         }
     }
 }
@@ -96,6 +102,7 @@ pub(super) fn read(section: &Section<'_>) -> BTreeMap<String, Store> {
     let mut stores = BTreeMap::new();
     let mut defaults: Vec<String> = Vec::new();
     let mut folders: Vec<(PathBuf, String)> = Vec::new();
+    let mut pools: Vec<(RbdConfig, String)> = Vec::new();
     let children = section.children();
     if children.len() > STORES_MAX {
         section.fault_here(format!("holds {} stores, at most {STORES_MAX} are taken", children.len()), "remove some");
@@ -109,8 +116,10 @@ pub(super) fn read(section: &Section<'_>) -> BTreeMap<String, Store> {
             }
             defaults.push(id.clone());
         }
-        let Backend::File { path } = &store.backend;
-        check_folder(&child, &id, path, &mut folders);
+        match &store.backend {
+            Backend::File { path } => check_folder(&child, &id, path, &mut folders),
+            Backend::Rbd(config) => check_pool(&child, &id, config, &mut pools),
+        }
         child.finish();
         stores.insert(id, store);
     }
@@ -125,20 +134,39 @@ pub(super) fn read(section: &Section<'_>) -> BTreeMap<String, Store> {
 fn read_one(section: &Section<'_>) -> Store {
     let states = StoreState::ALL.map(|state| (state.as_str(), state));
     if !section.has("type") {
-        section.fault("type", "is missing", "write type = \"file\"");
+        section.fault("type", "is missing", "write type = \"file\" or type = \"rbd\"");
     }
-    section.choice("type", &[("file", ())]);
-    if !section.has("path") {
-        section.fault("path", "is missing", "name a folder of its own for this store");
-    }
+    let backend = match section.choice("type", &[("file", Type::File), ("rbd", Type::Rbd)]) {
+        Some(Type::Rbd) => Backend::Rbd(rbd::read(section)),
+        Some(Type::File) | None => {
+            if !section.has("path") {
+                section.fault("path", "is missing", "name a folder of its own for this store");
+            }
+            Backend::File { path: section.path("path").unwrap_or_default() }
+        }
+    };
     Store {
         description: section.text("description"),
         weight: section.number("weight", -1_000_000..=1_000_000, 0),
         labels: section.strings("labels"),
         default: section.boolean("default", false),
         state: section.choice("state", &states).unwrap_or_default(),
-        backend: Backend::File { path: section.path("path").unwrap_or_default() },
+        backend,
     }
+}
+
+#[derive(Clone, Copy)]
+enum Type {
+    File,
+    Rbd,
+}
+
+/// Two stores in one pool would count and remove each other's images.
+fn check_pool(section: &Section<'_>, id: &str, config: &RbdConfig, pools: &mut Vec<(RbdConfig, String)>) {
+    if let Some((_, other)) = pools.iter().find(|(pool, _)| pool.same_pool(config)) {
+        section.fault("pool", format!("is the pool of store `{other}`"), "give each store its own pool");
+    }
+    pools.push((config.clone(), id.to_owned()));
 }
 
 /// The id stands in URLs, headers and comma-separated lists.

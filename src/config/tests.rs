@@ -67,6 +67,43 @@ fn every_key_of_the_example_is_known() {
 }
 
 #[test]
+fn a_pool_is_checked() {
+    let text = r#"
+        [store.a]
+        type = "rbd"
+        pool = ""
+        user = "client.glance"
+        chunk_size_mib = 3
+        in_flight = 0
+        timeout_s = 1000
+        path = "/srv"
+        default = true
+        [store.b]
+        type = "rbd"
+        conf = "/etc/ceph/b.conf"
+        [store.c]
+        type = "rbd"
+        conf = "/etc/ceph/b.conf"
+        user = "other"
+    "#;
+    let found = faults(text);
+    let wanted = [
+        "store.a.pool: is empty",
+        "store.a.user: begins with `client.`",
+        "store.a.chunk_size_mib: 3 is no power of two",
+        "store.a.in_flight: 0 is out of range",
+        "store.a.timeout_s: 1000 is out of range",
+        "store.a.path: is not a known key",
+        "store.c.pool: is the pool of store `b`",
+    ];
+    for fault in wanted {
+        assert!(found.iter().any(|f| f == fault), "{fault} in {found:#?}");
+    }
+    let without = found.iter().filter(|f| f.contains("built without Ceph")).count();
+    assert_eq!(without, if cfg!(feature = "rbd") { 0 } else { 3 });
+}
+
+#[test]
 fn a_bad_file_is_reported_whole() {
     let bad = include_str!("../../tests/golden/bad-config.toml");
     let env = |name: &str| (name == "FANLIGHT_LISTEN").then(|| "localhost".to_owned());

@@ -79,6 +79,9 @@ pub struct Transfer {
 
 /// States in which the store may hold bytes of the copy.
 pub(super) const OPEN: &str = "('queued', 'running', 'cancelling', 'failing')";
+/// Of a copy that nobody took yet no byte was written.
+const GIVE_UP: &str =
+    "state = CASE WHEN node = '' THEN 'cancelled' ELSE 'cancelling' END, not_before = 0, updated_at = ?";
 const COLUMNS: &str = "id, image_id, source, store, others, done, total, state, error, node, created_at, updated_at";
 
 impl Db {
@@ -188,6 +191,13 @@ async fn occupied(tx: &mut Tx, image: &Image, store: &str) -> Result<Option<Erro
     if tx.number(&open, args![id, store]).await? > 0 {
         return Ok(Some(Error::conflict(format!("A copy of image {id} to store {store} is under way"))));
     }
+    // Another image may have taken an object of this name, which lay there unknown.
+    let name = format!("%{id}%");
+    let claimed = "SELECT (SELECT COUNT(*) FROM image_locations WHERE store = ? AND url LIKE ?) \
+        + (SELECT COUNT(*) FROM uploads WHERE store = ? AND claims LIKE ?)";
+    if tx.number(claimed, args![store, &name, store, &name]).await? > 0 {
+        return Ok(Some(Error::conflict(format!("Another image has the data in store {store} that are named {id}"))));
+    }
     // An object that waits to be removed has the name that the copy would get.
     let noted = "SELECT COUNT(*) FROM deletions WHERE image_id = ? AND store = ?";
     if tx.number(noted, args![id, store]).await? > 0 {
@@ -196,10 +206,20 @@ async fn occupied(tx: &mut Tx, image: &Image, store: &str) -> Result<Option<Erro
     Ok(None)
 }
 
+/// Whether the object at `url` is that of a copy on its way into the store.
+pub(super) async fn is_written(tx: &mut Tx, store: &str, url: &str) -> Result<bool, Fail> {
+    let sql = format!("SELECT image_id FROM copies WHERE store = ? AND state IN {OPEN}");
+    for row in tx.all(&sql, args![store]).await? {
+        if url.contains(&get::<String>(&row, 0)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 async fn cancel(tx: &mut Tx, id: &str) -> Result<Transfer, Fail> {
-    let sql = "UPDATE copies SET state = 'cancelling', error = NULL, not_before = 0, updated_at = ? \
-        WHERE id = ? AND state IN ('queued', 'running')";
-    if tx.run(sql, args![now(), id]).await? == 0 {
+    let sql = format!("UPDATE copies SET {GIVE_UP}, error = NULL WHERE id = ? AND state IN ('queued', 'running')");
+    if tx.run(&sql, args![now(), id]).await? == 0 {
         let there = read(tx, id).await?;
         return match there.state {
             CopyState::Cancelling => Ok(there),
@@ -213,9 +233,11 @@ async fn cancel(tx: &mut Tx, id: &str) -> Result<Transfer, Fail> {
 
 /// Gives up all copies of an image that is deleted in this transaction; gives what is to be given back to the ledger.
 pub(super) async fn cancel_all(tx: &mut Tx, image: &str) -> Result<Vec<Charge>, Fail> {
-    let sql = "UPDATE copies SET state = 'cancelling', error = 'the image was deleted', not_before = 0, updated_at = ? \
-        WHERE image_id = ? AND state IN ('queued', 'running')";
-    if tx.run(sql, args![now(), image]).await? == 0 {
+    let sql = format!(
+        "UPDATE copies SET {GIVE_UP}, error = 'the image was deleted' \
+         WHERE image_id = ? AND state IN ('queued', 'running')"
+    );
+    if tx.run(&sql, args![now(), image]).await? == 0 {
         return Ok(Vec::new());
     }
     let mut back = Vec::new();

@@ -1,12 +1,20 @@
 //! Copies of data: taking one from an image, and the list of what stores still have to delete.
+//!
+//! A deletion is first tried by the request that makes it. Until it is done it comes due again and again, each time
+//! later: one that cannot be done (a clone needs the bytes, the store is gone) must not keep the others waiting.
+
+use std::time::Duration;
 
 use uuid::Uuid;
+
+/// Time from a deletion, or a try of it, to the next try: doubled with each, up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
 use super::{
     Db, images,
     ledger::{self, Charge},
     outbox,
-    row::{get, now},
+    row::{get, now, unsigned},
     tx::{Fail, Tx, args, transaction},
 };
 use crate::{
@@ -65,6 +73,30 @@ impl Db {
         Ok(self.row(self.text("SELECT id FROM deletions WHERE id = ?"), args![id]).await?.is_some())
     }
 
+    /// Takes deletions that are due, those that waited longest first, and puts each off to its next try: of several
+    /// gateways one gets it. Whoever takes one does it and calls [`Db::deletion_done`], or lets it come due again.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is.
+    pub async fn due_deletions(&self, limit: u32) -> Result<Vec<Deletion>> {
+        // Most of the time nothing is due, and then no transaction begins.
+        if self.row(self.text(DUE), args![now(), 1_i64]).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        transaction!(self, tx => take_due(&mut tx, limit))
+    }
+
+    /// How many deletions wait.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is.
+    pub async fn waiting_deletions(&self) -> Result<u64> {
+        match self.row("SELECT COUNT(*) FROM deletions".into(), args![]).await? {
+            Some(row) => unsigned(get(&row, 0)?),
+            None => Ok(0),
+        }
+    }
+
     /// The store has deleted it. Saying so twice is fine.
     ///
     /// # Errors
@@ -73,6 +105,29 @@ impl Db {
         tracing::debug!(deletion = id, decision = p.decision(), "data deleted");
         transaction!(self, tx => done(&mut tx, id))
     }
+}
+
+const DUE: &str = "SELECT id, image_id, store, url, due_at, attempts FROM deletions WHERE due_at <= ? \
+    ORDER BY due_at, id LIMIT ?";
+
+async fn take_due(tx: &mut Tx, limit: u32) -> Result<Vec<Deletion>, Fail> {
+    let at = now();
+    let mut taken = Vec::new();
+    for row in tx.all(DUE, args![at, i64::from(limit)]).await? {
+        let (id, due, attempts): (String, i64, i64) = (get(&row, 0)?, get(&row, 4)?, get(&row, 5)?);
+        let sql = "UPDATE deletions SET due_at = ?, attempts = attempts + 1 WHERE id = ? AND due_at = ?";
+        let next = at.saturating_add(pause(attempts + 1));
+        if tx.run(sql, args![next, &id, due]).await? > 0 {
+            taken.push(Deletion { id, image_id: get(&row, 1)?, store: get(&row, 2)?, url: get(&row, 3)? });
+        }
+    }
+    Ok(taken)
+}
+
+/// Microseconds to the next try of a deletion that was tried so often.
+fn pause(attempts: i64) -> i64 {
+    let doubled = u32::try_from(attempts.clamp(0, 20)).map_or(1, |n| 1_u32 << n);
+    i64::try_from(PAUSE.0.saturating_mul(doubled).min(PAUSE.1).as_micros()).unwrap_or(i64::MAX)
 }
 
 async fn done(tx: &mut Tx, id: &str) -> Result<(), Fail> {
@@ -117,7 +172,20 @@ pub(super) async fn take_all(tx: &mut Tx, image: &str) -> Result<Vec<Deletion>, 
 async fn take(tx: &mut Tx, image: &str, location: &str, store: &str, url: &str) -> Result<Deletion, Fail> {
     tx.run("DELETE FROM image_locations WHERE id = ? AND image_id = ?", args![location, image]).await?;
     let id = Uuid::now_v7().to_string();
-    let sql = "INSERT INTO deletions (id, image_id, store, url, created_at) VALUES (?, ?, ?, ?, ?)";
-    tx.run(sql, args![&id, image, store, url, now()]).await?;
+    // The request that makes the note tries first; the note comes due after that.
+    let (at, sql) =
+        (now(), "INSERT INTO deletions (id, image_id, store, url, created_at, due_at) VALUES (?, ?, ?, ?, ?, ?)");
+    tx.run(sql, args![&id, image, store, url, at, at.saturating_add(pause(0))]).await?;
     Ok(Deletion { id, image_id: image.to_owned(), store: store.to_owned(), url: url.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pause;
+
+    #[test]
+    fn tries_grow_rarer_up_to_a_limit() {
+        let seconds: Vec<i64> = [0, 1, 2, 6, 7, 8, i64::MAX].map(|n| pause(n) / 1_000_000).into();
+        assert_eq!(seconds, [5, 10, 20, 320, 600, 600, 600]);
+    }
 }

@@ -104,7 +104,7 @@ pub(super) fn missing(id: &str) -> Error {
 }
 
 /// Why a compare-and-set found no row: the image is gone, or somebody was faster.
-async fn lost(tx: &mut Tx, id: &str) -> Fail {
+pub(super) async fn lost(tx: &mut Tx, id: &str) -> Fail {
     match tx.number("SELECT COUNT(*) FROM images WHERE id = ? AND deleted = 0", args![id]).await {
         Ok(0) => missing(id).into(),
         Ok(_) => Error::conflict(format!("Image {id} was changed by another request; read it again")).into(),

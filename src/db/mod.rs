@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod changes;
+mod claims;
 mod copies;
 mod deletions;
 mod dialect;

@@ -22,6 +22,15 @@ const MIGRATIONS: &[(i64, &str, [&str; 3])] = &[
         ],
     ),
     (
+        2,
+        "deletions",
+        [
+            include_str!("../../migrations/sqlite/0002_deletions.sql"),
+            include_str!("../../migrations/postgres/0002_deletions.sql"),
+            include_str!("../../migrations/mysql/0002_deletions.sql"),
+        ],
+    ),
+    (
         3,
         "copies",
         [
@@ -151,7 +160,7 @@ const SUSPECTS: &[(&str, &str)] = &[
     ),
     (
         "saving without an upload",
-        "SELECT i.id FROM images i WHERE i.deleted = 0 AND i.status = 'saving' \
+        "SELECT i.id FROM images i WHERE i.deleted = 0 AND i.status IN ('saving', 'importing') \
          AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.image_id = i.id) LIMIT 100",
     ),
     (

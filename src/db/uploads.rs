@@ -3,17 +3,19 @@
 //! The lease row is written before the first byte and removed after the last one is either published or deleted, so
 //! that whatever dies in between is found and cleaned. Its token fences: who takes over a stale upload changes the token, and
 //! from then on every call of the old holder ends in `Gone`.
+//!
+//! A claim is an upload that writes nothing: the bytes are in the store already, and whoever cleans up leaves them there.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::{
-    Db, changes, images,
+    Db, changes, claims, images,
     ledger::{self, Charge},
     outbox,
     row::{get, now, signed, unsigned},
-    tx::{Fail, Tx, args, transaction},
+    tx::{Fail, Tx, args, is_duplicate, transaction},
 };
 use crate::{
     authz::Permit,
@@ -58,6 +60,8 @@ pub struct Upload {
     pub boot: String,
     /// Bytes that may be stored before more has to be asked for.
     pub granted: u64,
+    /// URL of the object that is read and not written: it is the caller's until it is published, and is left alone.
+    pub claims: Option<String>,
     token: String,
     lease_us: i64,
     size_total: Option<u64>,
@@ -95,7 +99,17 @@ impl Db {
     /// or an upload is still being cleaned up; `TooLarge` over a limit.
     pub async fn begin_upload(&self, p: &Permit, image: &Image, b: BeginUpload) -> Result<Upload> {
         p.covers(&image.id)?;
-        transaction!(self, tx => begin(&mut tx, image, &b))
+        transaction!(self, tx => begin(&mut tx, image, &b, None))
+    }
+
+    /// As [`Db::begin_upload`], but for an object that is in the store already, at `url`: the image moves to `importing`.
+    ///
+    /// # Errors
+    /// As [`Db::begin_upload`]; `Conflict` when an image holds the object, somebody claims it, or it is to be deleted.
+    pub async fn begin_claim(&self, p: &Permit, image: &Image, b: BeginUpload, url: &str) -> Result<Upload> {
+        p.covers(&image.id)?;
+        changes::text("url", url, claims::URL_MAX)?;
+        transaction!(self, tx => begin(&mut tx, image, &b, Some(url)))
     }
 
     /// Makes sure that `bytes` in total may be stored, before they are. Asks the database only when the grant is used up.
@@ -179,15 +193,21 @@ fn gone() -> Fail {
     Error::new(Kind::Gone, "The image was deleted or its upload given up while data arrived").into()
 }
 
-async fn begin(tx: &mut Tx, image: &Image, b: &BeginUpload) -> Result<Upload, Fail> {
-    let to_saving = "UPDATE images SET status = 'saving', updated_at = ?, version = version + 1 \
+/// The status of an image while it is written, or while an object is read that it claims.
+fn busy(claims: Option<&str>) -> Status {
+    if claims.is_some() { Status::Importing } else { Status::Saving }
+}
+
+async fn begin(tx: &mut Tx, image: &Image, b: &BeginUpload, claims: Option<&str>) -> Result<Upload, Fail> {
+    let busy = busy(claims);
+    let to_busy = "UPDATE images SET status = ?, updated_at = ?, version = version + 1 \
         WHERE id = ? AND status = 'queued' AND version = ? AND deleted = 0";
-    if tx.run(to_saving, args![now(), &image.id, image.version]).await? == 0 {
+    if tx.run(to_busy, args![busy.as_str(), now(), &image.id, image.version]).await? == 0 {
         let status = images::read(tx, &image.id).await?.status;
         return Err(if status == Status::Queued {
             Error::conflict(format!("Image {} was changed meanwhile", image.id)).into()
         } else {
-            images::no_transition(status, Status::Saving).into()
+            images::no_transition(status, busy).into()
         });
     }
     if tx.number("SELECT COUNT(*) FROM uploads WHERE image_id = ?", args![&image.id]).await? > 0 {
@@ -201,6 +221,7 @@ async fn begin(tx: &mut Tx, image: &Image, b: &BeginUpload) -> Result<Upload, Fa
         node: b.node.clone(),
         boot: b.boot.clone(),
         granted: i64::MAX.unsigned_abs(),
+        claims: claims.map(str::to_owned),
         token: Uuid::new_v4().to_string(),
         lease_us: i64::try_from(b.lease.as_micros()).unwrap_or(i64::MAX >> 1),
         size_total: b.limits.size_total,
@@ -215,17 +236,34 @@ async fn begin(tx: &mut Tx, image: &Image, b: &BeginUpload) -> Result<Upload, Fa
         reserved = signed(upload.granted)?;
     }
     insert(tx, &upload, owner, reserved).await?;
+    if let Some(url) = claims {
+        // INVARIANT: the claim is in the table by now and unique, so nobody else gets past this with the same URL.
+        claims::check_free(tx, &image.id, &b.store, url).await?;
+    }
     Ok(upload)
 }
 
 async fn insert(tx: &mut Tx, u: &Upload, owner: Option<&str>, reserved: i64) -> Result<(), Fail> {
     changes::text("node", &u.node, 255)?;
-    let sql = "INSERT INTO uploads (id, image_id, token, scope, store, node, boot, granted, lease_us, lease_until) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let until = now().saturating_add(u.lease_us);
-    let values = args![&u.id, &u.image_id, &u.token, owner, &u.store, &u.node, &u.boot, reserved, u.lease_us, until];
-    tx.run(sql, values).await?;
-    Ok(())
+    let sql = "INSERT INTO uploads (id, image_id, token, scope, store, node, boot, granted, claims, lease_us, \
+        lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let values = args![
+        &u.id,
+        &u.image_id,
+        &u.token,
+        owner,
+        &u.store,
+        &u.node,
+        &u.boot,
+        reserved,
+        u.claims.as_deref(),
+        u.lease_us,
+        now().saturating_add(u.lease_us),
+    ];
+    tx.run(sql, values)
+        .await
+        .map(drop)
+        .map_err(|e| if is_duplicate(&e) { claims::taken().into() } else { Fail::Sql(e) })
 }
 
 /// Extends the lease, and with it locks the row: nobody takes it over while the transaction runs.
@@ -264,7 +302,7 @@ async fn redirect(tx: &mut Tx, u: &Upload, store: &str) -> Result<(), Fail> {
 async fn publish(tx: &mut Tx, u: &Upload, done: &Published, events: &[Event]) -> Result<Image, Fail> {
     let (at, size) = (now(), signed(done.size)?);
     let sql = "UPDATE images SET status = 'active', size = ?, virtual_size = ?, checksum = ?, os_hash_algo = ?, \
-        os_hash_value = ?, updated_at = ?, version = version + 1 WHERE id = ? AND status = 'saving' AND deleted = 0";
+        os_hash_value = ?, updated_at = ?, version = version + 1 WHERE id = ? AND status = ? AND deleted = 0";
     let values = args![
         size,
         done.virtual_size.map(signed).transpose()?,
@@ -273,6 +311,7 @@ async fn publish(tx: &mut Tx, u: &Upload, done: &Published, events: &[Event]) ->
         &done.os_hash_value,
         at,
         &u.image_id,
+        busy(u.claims.as_deref()).as_str(),
     ];
     if tx.run(sql, values).await? == 0 {
         return Err(gone());
@@ -296,9 +335,10 @@ async fn publish(tx: &mut Tx, u: &Upload, done: &Published, events: &[Event]) ->
 
 async fn fail(tx: &mut Tx, u: &Upload, events: &[Event]) -> Result<(), Fail> {
     let sql = "UPDATE images SET status = 'queued', updated_at = ?, version = version + 1 \
-        WHERE id = ? AND status = 'saving' AND deleted = 0 \
+        WHERE id = ? AND status = ? AND deleted = 0 \
         AND EXISTS (SELECT 1 FROM uploads u WHERE u.id = ? AND u.token = ?)";
-    tx.run(sql, args![now(), &u.image_id, &u.id, &u.token]).await?;
+    let busy = busy(u.claims.as_deref());
+    tx.run(sql, args![now(), &u.image_id, busy.as_str(), &u.id, &u.token]).await?;
     extend(tx, u).await?;
     let (scope, reserved) = charged(tx, u).await?;
     tx.run("DELETE FROM uploads WHERE id = ?", args![&u.id]).await?;
@@ -319,7 +359,7 @@ async fn take_over(tx: &mut Tx, id: &str, node: &str, boot: &str, at: i64) -> Re
     if tx.run(sql, args![&token, at, node, boot, id, at, node, boot]).await? == 0 {
         return Ok(None);
     }
-    let sql = "SELECT image_id, store, granted, lease_us FROM uploads WHERE id = ?";
+    let sql = "SELECT image_id, store, granted, lease_us, claims FROM uploads WHERE id = ?";
     let row = tx.one(sql, args![id]).await?.ok_or_else(gone)?;
     Ok(Some(Upload {
         id: id.to_owned(),
@@ -328,6 +368,7 @@ async fn take_over(tx: &mut Tx, id: &str, node: &str, boot: &str, at: i64) -> Re
         node: node.to_owned(),
         boot: boot.to_owned(),
         granted: unsigned(get(&row, 2)?)?,
+        claims: get(&row, 4)?,
         token,
         lease_us: get(&row, 3)?,
         // Whoever takes over only cleans up.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Image, Status, Visibility};
+use super::{Image, NewLocation, Status, Visibility};
 use crate::{
     config,
     error::{Error, Result},
@@ -69,16 +69,27 @@ pub enum Mode {
 }
 
 /// What was asked of the list of locations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LocationEdit {
     /// `add` to the list.
-    Add,
+    Add(Position, NewLocation),
     /// `remove` from the list.
-    Remove,
+    Remove(Position),
     /// `replace` the list.
-    Replace,
+    Replace(Vec<NewLocation>),
     /// `replace` by nothing.
     Clear,
+}
+
+/// A place in the list of locations, as the caller is shown it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// `-`
+    End,
+    /// A number.
+    At(usize),
+    /// A word that names no place.
+    Nowhere,
 }
 
 /// One operation of a PATCH.
@@ -119,7 +130,7 @@ pub fn apply(image: &Image, changes: &[Change], rules: &config::Images) -> Resul
         match change {
             Change::Set(mode, value) => set(&mut image, *mode, value)?,
             Change::Remove(name) => remove(&mut image, name)?,
-            Change::Locations(edit) => return Err(locations_refused(*edit, rules)),
+            Change::Locations(edit) => return Err(locations_refused(edit, rules)),
             Change::Derived(Mode::Replace, name) => return Err(absent(name)),
             Change::Derived(_, name) => {
                 return Err(Error::forbidden(format!("Attribute '{name}' is read-only.")));
@@ -183,12 +194,12 @@ fn check_format_free(image: &Image, attribute: &str) -> Result<()> {
     }
 }
 
-/// Clients do not say where bytes lie: a location is only ever written by an upload, which has read every byte.
-fn locations_refused(edit: LocationEdit, rules: &config::Images) -> Error {
+/// Unless the operator permits it (`images.patch_locations`), clients do not say where bytes lie.
+fn locations_refused(edit: &LocationEdit, rules: &config::Images) -> Error {
     let verb = match edit {
-        LocationEdit::Add => "add",
-        LocationEdit::Remove => "remove",
-        LocationEdit::Replace => "update",
+        LocationEdit::Add(..) => "add",
+        LocationEdit::Remove(_) => "remove",
+        LocationEdit::Replace(_) => "update",
         LocationEdit::Clear => return Error::forbidden("Cannot set locations to empty list."),
     };
     if rules.show_locations {

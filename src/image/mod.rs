@@ -13,34 +13,40 @@ use serde::{Deserialize, Serialize};
 
 mod activate;
 pub mod change;
+mod claim;
 mod copy;
 mod create;
 mod delete;
 mod download;
 mod lease;
 mod list;
+mod locations;
 pub mod query;
 mod share;
 mod show;
 mod stores;
 mod update;
 mod upload;
+mod verify;
 mod view;
 
 pub use activate::{deactivate, reactivate};
+pub use claim::{Claims, NewLocation, add_location};
 pub(crate) use copy::for_owner;
 pub use copy::{Seal, cancel_copy, copy};
 pub use create::{NewImage, create};
-pub use delete::{delete, locations, remove_copy};
+pub use delete::{delete, remove_copy};
 pub use download::{Download, Receipt, download};
 pub use lease::Lease;
 pub use list::{Listing, list};
+pub use locations::locations;
 pub use share::{add_member, member, members, remove_member, set_member};
 pub use show::show;
 pub use stores::known_stores;
 pub(crate) use stores::ranked;
 pub use update::{add_tag, remove_tag, update};
 pub use upload::{UploadRequest, upload};
+pub use verify::Validation;
 pub use view::View;
 
 /// An image as the database holds it. Names and meanings are those of the Images API v2.

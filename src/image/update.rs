@@ -1,11 +1,12 @@
 //! Change attributes, tags and custom properties.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Image, View,
     change::{self, Change},
     create::check_visibility,
+    locations,
     show::{check_version, load},
 };
 use crate::{
@@ -32,7 +33,17 @@ pub(super) async fn again(tries: &mut u32) -> bool {
 /// # Errors
 /// `PreconditionFailed` for another version, `NotFound`, `Forbidden` by policy or property protection, `Conflict` for a property that is not there, `TooLarge`
 /// over a quota, `Invalid`.
-pub async fn update(app: &App, ctx: &Context, id: &str, changes: &[Change], expected: Option<i64>) -> Result<View> {
+pub async fn update(
+    app: &Arc<App>,
+    ctx: &Context,
+    id: &str,
+    changes: &[Change],
+    expected: Option<i64>,
+) -> Result<View> {
+    let placed = changes.iter().any(|c| matches!(c, Change::Locations(_)));
+    if placed && app.config.images.patch_locations {
+        return locations::edit(app, ctx, id, changes, expected).await;
+    }
     edit(app, ctx, id, expected, |visible| change::apply(visible, changes, &app.config.images)).await
 }
 

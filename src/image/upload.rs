@@ -92,6 +92,11 @@ fn check_state(image: &Image) -> Result<()> {
         let text = format!("Image status transition from {} to saving is not allowed", image.status.as_str());
         return Err(Error::conflict(text));
     }
+    check_formats(image)
+}
+
+/// An image says what its data is before it gets any.
+pub(super) fn check_formats(image: &Image) -> Result<()> {
     if image.disk_format.is_none() || image.container_format.is_none() {
         return Err(Error::invalid("Properties disk_format, container_format must be set prior to saving data."));
     }

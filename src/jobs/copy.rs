@@ -43,6 +43,8 @@ enum Stop {
     Later(String),
     /// It never will.
     Failed(String),
+    /// It never will, and no byte of it was written.
+    Refused(String),
     /// Somebody gave it up: bytes are to be removed.
     GivenUp,
     /// It is not ours any more: nothing may be touched.
@@ -109,7 +111,8 @@ async fn work(app: Arc<App>, mut copy: CopyLease) {
         _ => Err(Stop::GivenUp),
     };
     let ended = match ended {
-        Err(Stop::Failed(why)) => give_up(&app, &permit, &copy, &why).await,
+        Err(Stop::Failed(why)) => give_up(&app, &permit, &copy, &why, false).await,
+        Err(Stop::Refused(why)) => give_up(&app, &permit, &copy, &why, true).await,
         other => other,
     };
     let ended = match ended {
@@ -193,9 +196,13 @@ async fn beat(app: &App, copy: &CopyLease, progress: &Progress, state: CopyState
 }
 
 /// Ends the reservation and says why, before bytes are removed.
-async fn give_up(app: &App, permit: &Permit, copy: &CopyLease, why: &str) -> Result<(), Stop> {
+async fn give_up(app: &App, permit: &Permit, copy: &CopyLease, why: &str, unwritten: bool) -> Result<(), Stop> {
     tracing::error!(image.id = copy.image_id, copy = copy.id, store = copy.store, why, "copy failed");
-    match app.db.fail_copy(permit, copy, why).await {
+    match app.db.fail_copy(permit, copy, why, unwritten).await {
+        Ok(()) if unwritten => {
+            count("failed", copy);
+            Ok(())
+        }
         Ok(()) => Err(Stop::GivenUp),
         Err(e) if e.kind() == Kind::Gone => Err(standing(app, copy, &Progress::default()).await),
         Err(e) => Err(Stop::Later(e.to_string())),

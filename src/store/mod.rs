@@ -12,6 +12,8 @@ mod entry;
 mod error;
 mod file;
 mod lane;
+#[cfg(feature = "rbd")]
+mod rbd;
 mod status;
 mod stores;
 
@@ -19,6 +21,8 @@ pub use any_copy::{AnyCopy, Place};
 pub use entry::{Entry, Figures, Health, InFlight};
 pub use error::{StoreError, StoreErrorKind};
 pub use file::FileStore;
+#[cfg(feature = "rbd")]
+pub use rbd::RbdStore;
 pub use status::Status;
 pub use stores::{Set, Stores};
 
@@ -27,6 +31,12 @@ pub use stores::{Set, Stores};
 pub trait Store: Send + Sync {
     /// What this back end can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// What this back end is, if it knows: two stores that say the same are one, whatever their options. Asks nobody.
+    /// In Ceph `<fsid>/<pool>`.
+    fn identity(&self) -> Option<String> {
+        None
+    }
 
     /// Room and reachability, asked of the back end itself.
     async fn probe(&self) -> Result<Room, StoreError>;

@@ -152,10 +152,13 @@ impl Set {
     pub async fn check_places(&self) -> Result<()> {
         let mut seen = BTreeMap::new();
         for entry in self.iter() {
-            let Backend::File { path } = &entry.config().backend;
-            let Some(identity) = folder(path).await else { continue };
+            let (identity, what) = match &entry.config().backend {
+                Backend::File { path } => (folder(path).await, "folder"),
+                Backend::Rbd(_) => (entry.store().identity(), "pool"),
+            };
+            let Some(identity) = identity else { continue };
             if let Some(other) = seen.insert(identity, entry.id()) {
-                return Err(Error::invalid(format!("stores `{other}` and `{}` are the same folder", entry.id())));
+                return Err(Error::invalid(format!("stores `{other}` and `{}` are the same {what}", entry.id())));
             }
         }
         Ok(())
@@ -169,15 +172,27 @@ fn backend(id: &str, config: &config::Store) -> Result<Arc<dyn Store>> {
             let store = FileStore::new(path).map_err(|e| Error::invalid(format!("store `{id}`: {e}")))?;
             Ok(Arc::new(store))
         }
+        Backend::Rbd(rbd) => pool(id, rbd),
     }
 }
 
 /// Device and inode of a folder: two with the same are one. A folder that cannot be looked at in time is an unhealthy
 /// store; what it is shows when it answers.
-async fn folder(path: &Path) -> Option<(u64, u64)> {
+async fn folder(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let meta = timeout(PROBE_DEADLINE, tokio::fs::metadata(path)).await.ok()?.ok()?;
-    Some((meta.dev(), meta.ino()))
+    Some(format!("{}:{}", meta.dev(), meta.ino()))
+}
+
+/// A store in a pool of a Ceph cluster. Asks nobody whether it works.
+#[cfg(feature = "rbd")]
+fn pool(_id: &str, config: &config::RbdConfig) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(super::RbdStore::new(config.clone())))
+}
+
+#[cfg(not(feature = "rbd"))]
+fn pool(id: &str, _config: &config::RbdConfig) -> Result<Arc<dyn Store>> {
+    Err(Error::invalid(format!("store `{id}`: this program was built without Ceph; build with `--features rbd`")))
 }
 
 fn check_id(id: &str) -> Result<()> {

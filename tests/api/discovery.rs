@@ -30,7 +30,7 @@ async fn paths_and_methods_that_are_not_there() {
         ("GET", "/v2/metadefs/namespaces", 404),
         ("PUT", "/v2/images", 405),
         ("OPTIONS", "/v2/images", 405),
-        ("POST", "/v2/images/x/locations", 405),
+        ("PUT", "/v2/images/x/locations", 405),
         ("OPTIONS", "/v2/nowhere", 501),
         ("GET", "/v2", 302),
     ];

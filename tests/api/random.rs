@@ -187,12 +187,28 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A change of the locations as the old API has it, nearly right.
+fn locations() -> impl Strategy<Value = Value> {
+    let path = select(&["/locations", "/locations/-", "/locations/0", "/locations/x", "/locations/99"][..]);
+    let hash = prop_oneof![Just(json!({"os_hash_algo": "sha512", "os_hash_value": "ab".repeat(64)})), tree()];
+    let url = prop_oneof![
+        select(&["file:///etc/passwd", "rbd://a/b/c/snap", "http://[", ":"][..]).prop_map(str::to_owned),
+        odd()
+    ];
+    let whole = (url, hash).prop_map(|(url, hash)| json!({"url": url, "metadata": {}, "validation_data": hash}));
+    let short = odd().prop_map(|url| json!({"url": url, "metadata": {}}));
+    let value = prop_oneof![whole.clone(), short, whole.prop_map(|one| json!([one])), tree()];
+    let op = select(&["add", "replace", "remove"][..]);
+    (op, path, value).prop_map(|(op, path, value)| json!({"op": op, "path": path, "value": value}))
+}
+
 /// Something like a JSON patch.
 fn patch() -> impl Strategy<Value = Value> {
     let op = select(&["add", "replace", "remove", "move", "test", "", "ADD"][..]);
     let name =
         prop_oneof![3 => select(&NAMES[..]).prop_map(|n| format!("/{n}")), 1 => odd(), 1 => Just("/tags/-".to_owned())];
-    let change = (op, name, tree()).prop_map(|(op, path, value)| json!({"op": op, "path": path, "value": value}));
+    let any = (op, name, tree()).prop_map(|(op, path, value)| json!({"op": op, "path": path, "value": value}));
+    let change = prop_oneof![3 => any, 1 => locations()];
     proptest::collection::vec(change, 0..5).prop_map(Value::from)
 }
 
@@ -227,7 +243,7 @@ async fn images(app: &TestApp) -> Vec<String> {
 fn no_request_is_answered_with_a_defect() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _entered = runtime.enter();
-    let app = runtime.block_on(TestApp::new());
+    let app = runtime.block_on(TestApp::with(|config| config.images.patch_locations = true));
     let images = runtime.block_on(images(&app));
     let config = ProptestConfig::default();
     let config = ProptestConfig { cases: config.cases.max(3000), failure_persistence: None, ..config };

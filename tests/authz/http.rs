@@ -76,6 +76,7 @@ const ROUTES: &[Route] = &[
     ("POST", "/v2/images/{i}/actions/deactivate", "", "", ALL),
     ("POST", "/v2/images/{i}/actions/reactivate", "", "", &["deactivated"]),
     ("GET", "/v2/images/{i}/locations", "", "", ALL),
+    ("POST", "/v2/images/{i}/locations", JSON, r#"{"url": "rbd://c/p/i/snap"}"#, QUEUED),
     ("PUT", "/v2/images/{i}/tags/new", "", "", ALL),
     ("DELETE", "/v2/images/{i}/tags/old", "", "", SHARED),
     ("GET", "/v2/images/{i}/members", "", "", ALL),

@@ -38,6 +38,7 @@ ADMIN = Person("root", "ops", "admin,member,reader")
 ALICE = Person("alice", "blue", "member,reader")
 AMY = Person("amy", "blue", "reader")
 BOB = Person("bob", "green", "member,reader")
+NOVA = Person("nova", "service", "service")
 
 
 class Failed(AssertionError):

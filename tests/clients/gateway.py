@@ -15,7 +15,12 @@ listen = "127.0.0.1:{port}"
 admin_listen = "127.0.0.1:{admin_port}"
 
 {identity}
+{stores}
+[log]
+format = "json"
+"""
 
+FILES = """\
 [store.alpha]
 type = "file"
 description = "fast disks"
@@ -29,9 +34,6 @@ type = "file"
 description = "big disks"
 path = "{folder}/beta"
 labels = {{ class = "hdd", region = "two" }}
-
-[log]
-format = "json"
 """
 
 DEV = """\
@@ -67,16 +69,22 @@ def binary() -> pathlib.Path:
 
 
 class Gateway:
-    """Starts in `start`, ends in `stop`; `folder` holds its data, configuration and log."""
+    """Starts in `start`, ends in `stop`; `folder` holds its data, configuration and log.
 
-    def __init__(self, folder: pathlib.Path, identity: str):
+    `stores` is the rest of the configuration: the tables of the stores, and whatever else the test wants.
+    """
+
+    def __init__(self, folder: pathlib.Path, identity: str, stores: str = FILES):
         self.folder = folder
         self.port = free_port()
         self.admin_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         self.config = folder / "fanlight.toml"
         self.config.write_text(
-            CONFIG.format(port=self.port, admin_port=self.admin_port, identity=identity, folder=folder)
+            CONFIG.format(
+                port=self.port, admin_port=self.admin_port, identity=identity, stores=stores.format(folder=folder)
+            )
         )
         self.process: subprocess.Popen | None = None
 

@@ -6,10 +6,9 @@ import uuid
 import gateway
 import pytest
 import requests
-from cloud import ADMIN, ALICE, AMY, BOB, Cloud, Person, unique
+from cloud import ADMIN, ALICE, AMY, BOB, NOVA, Cloud, unique
 from relay import Relay
 
-NOVA = Person("nova", "service", "service")
 # Longer than `cache_s` of the gateways here.
 CACHE_OVER = 1.5
 

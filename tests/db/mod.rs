@@ -15,6 +15,9 @@ use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
 
+mod claims;
+mod copies;
+mod deletions;
 mod images;
 mod ledger;
 pub mod list;

@@ -11,7 +11,7 @@ fn migrating_twice_changes_nothing() {
         assert_eq!(db.migrate().await.expect("again"), Vec::<String>::new());
         let status = db.schema().await.expect("a status");
         assert!(status.is_current(), "{status:?}");
-        assert_eq!(status.applied, ["0001 images", "0003 copies", "0004 stores"]);
+        assert_eq!(status.applied, ["0001 images", "0002 deletions", "0003 copies", "0004 stores"]);
     });
 }
 
@@ -20,7 +20,7 @@ async fn an_empty_database_is_reported_as_pending() {
     let dir = tempfile::TempDir::new().expect("a folder");
     let db = Db::connect(&fanlight::config::Database::default(), dir.path()).await.expect("a database");
     let status = db.schema().await.expect("a status");
-    assert_eq!(status.pending, ["0001 images", "0003 copies", "0004 stores"]);
+    assert_eq!(status.pending, ["0001 images", "0002 deletions", "0003 copies", "0004 stores"]);
     let findings: Vec<_> = status.pending.iter().map(|step| format!("migration `{step}` is pending")).collect();
     assert_eq!(db.check().await.expect("a check"), findings);
 }

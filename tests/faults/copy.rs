@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -77,6 +78,44 @@ fn a_copy_that_is_killed_goes_on_where_it_was() {
     assert_eq!((objects(data, "alpha"), objects(data, "beta")), (vec![id.clone()], vec![id.clone()]));
     let image = gateway.send("GET", &format!("/v2/images/{id}"), "", b"").unwrap().1;
     assert_eq!(image["stores"], "alpha,beta");
+}
+
+fn fanlight(data: &Path, args: &[&str]) -> (i32, String, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_fanlight"))
+        .args(args)
+        .arg("--config")
+        .arg(data.join("fanlight.toml"))
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (run.status.code().unwrap(), text(run.stdout), text(run.stderr))
+}
+
+#[test]
+fn the_command_line_copies_waits_and_cancels() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let gateway = Gateway::start(data, &second_store(data, 2));
+    let (small, large) = (active(&gateway, &[1; 1 << 20]), active(&gateway, &vec![2; 64 << 20]));
+    let (code, out, progress) = fanlight(data, &["store", "copy", &small, "--store", "beta", "--wait"]);
+    assert_eq!((code, out.as_str()), (0, format!("image {small} is in store beta (1 MiB)\n").as_str()), "{progress}");
+    assert!(
+        progress.contains("done       1 MiB of 1 MiB (100 %)  alpha → beta") && !progress.contains('#'),
+        "{progress}"
+    );
+    let (code, _, refused) = fanlight(data, &["store", "copy", &small, "--store", "beta"]);
+    assert_eq!(code, 1);
+    assert!(refused.contains("has a copy in store beta"), "{refused}");
+
+    let (code, out, _) = fanlight(data, &["store", "copy", &large, "--json"]);
+    let copy: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &copy["store"], &copy["state"]), (0, &json!("beta"), &json!("queued")));
+    let id = copy["id"].as_str().unwrap();
+    let (code, table, _) = fanlight(data, &["store", "copies"]);
+    assert!(code == 0 && table.contains("64 MiB"), "{table}");
+    assert_eq!(fanlight(data, &["store", "copies", "--cancel", id]).0, 0);
+    until(&gateway, id, |_| (), |now| now["state"] == "cancelled");
+    assert_eq!(objects(data, "beta"), [small]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod binary;
 mod file;
+#[cfg(feature = "rbd")]
+mod rbd;
 mod reload;
 mod scrub;
 mod states;

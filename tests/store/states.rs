@@ -22,7 +22,7 @@ async fn a_state_survives_a_restart_and_reaches_the_other_gateway() {
     let (status, body) = set(&app, "alpha", json!("draining")).await;
     assert_eq!(status, 200);
     assert_eq!((&body["store"]["state"], &body["store"]["configured_state"]), (&json!("draining"), &json!("up")));
-    assert_eq!(body["holds"], json!({"images": 1, "only_here": 1, "deletions": 0, "uploads": 0}));
+    assert_eq!(body["holds"], json!({"images": 1, "only_here": 1, "deletions": 0, "uploads": 0, "copies": 0}));
     assert_eq!(seen(&app.app), StoreState::Draining, "here at once");
     other.refresh_stores().await.unwrap();
     assert_eq!(seen(&other), StoreState::Draining, "there with the next round");

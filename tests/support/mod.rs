@@ -3,7 +3,11 @@
 //! `FANLIGHT_TEST_DATABASE` names a PostgreSQL or MariaDB server in which every test makes a database of its own;
 //! without it the tests run on SQLite.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -17,10 +21,12 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 mod database;
+mod fake;
 mod faulty;
 mod gateway;
 
 pub use database::Database;
+pub use fake::{FakeStore, fakes};
 pub use faulty::{Faults, FaultyStore};
 pub use gateway::Gateway;
 
@@ -47,11 +53,28 @@ impl TestApp {
 
     /// With a changed configuration.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::with_stores(change, |stores| stores.clone()).await
+        Self::built(change, |stores, _| stores.clone()).await
     }
 
     /// With a changed configuration, and other stores than it makes.
     pub async fn with_stores(change: impl FnOnce(&mut Config), exchange: impl FnOnce(&Stores) -> Stores) -> Self {
+        Self::built(change, |stores, _| exchange(stores)).await
+    }
+
+    /// With fake stores `alpha` and `beta`.
+    pub async fn faked(change: impl FnOnce(&mut Config)) -> (Self, Arc<FakeStore>, Arc<FakeStore>) {
+        let mut made = None;
+        let app = Self::built(change, |_, folder| {
+            let (stores, alpha, beta) = fakes(folder);
+            made = Some((alpha, beta));
+            stores
+        });
+        let app = app.await;
+        let (alpha, beta) = made.unwrap();
+        (app, alpha, beta)
+    }
+
+    async fn built(change: impl FnOnce(&mut Config), exchange: impl FnOnce(&Stores, &Path) -> Stores) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create().await;
         let mut config = Config::development(folder.path());
@@ -61,7 +84,7 @@ impl TestApp {
         config.database.max_connections = 4;
         change(&mut config);
         let mut app = App::open(config).await.unwrap();
-        let stores = exchange(&app.stores);
+        let stores = exchange(&app.stores, folder.path());
         Arc::get_mut(&mut app).unwrap().stores = stores;
         app.db.migrate().await.unwrap();
         app.stores.refresh().await;

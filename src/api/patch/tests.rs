@@ -2,7 +2,13 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{error::Kind, image::change::Value};
+use crate::{
+    error::Kind,
+    image::{
+        NewLocation, Validation,
+        change::{LocationEdit, Position, Value},
+    },
+};
 
 fn v21(document: Json) -> std::result::Result<Vec<Change>, (Kind, String)> {
     parse(&document, Dialect::V21, &config::Images::default()).map_err(|e| (e.kind(), e.message().to_owned()))
@@ -104,14 +110,44 @@ fn locations_keep_their_depth() {
         {"op": "remove", "path": "/stores"},
         {"op": "replace", "path": "/stores", "value": "alpha"},
     ]));
+    let there = || NewLocation { url: "x".into(), validation: Validation::default() };
     let want = vec![
-        Change::Locations(LocationEdit::Add),
-        Change::Locations(LocationEdit::Remove),
-        Change::Locations(LocationEdit::Replace),
+        Change::Locations(LocationEdit::Add(Position::End, there())),
+        Change::Locations(LocationEdit::Remove(Position::At(0))),
+        Change::Locations(LocationEdit::Replace(vec![there()])),
         Change::Remove("stores".into()),
         Change::Derived(Mode::Replace, "stores"),
     ];
     assert_eq!(edits.unwrap(), want);
+}
+
+#[test]
+fn locations_are_checked_for_their_form() {
+    for value in [
+        json!("x"),
+        json!({}),
+        json!({"url": 5, "metadata": {}}),
+        json!({"url": "x"}),
+        json!({"url": "x", "metadata": []}),
+        json!({"url": "x", "metadata": {"mountpoint": "/"}}),
+        json!({"url": "x".repeat(256), "metadata": {}}),
+        json!({"url": "x", "metadata": {}, "validation_data": {}}),
+        json!({"url": "x", "metadata": {}, "validation_data": {"os_hash_algo": "md5"}}),
+        json!({"url": "x", "metadata": {}, "validation_data": {"os_hash_algo": 1, "os_hash_value": "1"}}),
+        json!({"url": "x", "metadata": {}, "validation_data": {"os_hash_algo": "a", "os_hash_value": "1", "x": 1}}),
+    ] {
+        let outcome = v21(json!([{"op": "add", "path": "/locations/-", "value": value}]));
+        assert_eq!(outcome.map_err(|(kind, _)| kind), Err(Kind::Invalid), "{value}");
+    }
+    let places = ["-", "0", "7", "99999999999999999999", "x", "-1", "1x"];
+    let parsed = places.map(|place| v21(json!([{"op": "remove", "path": format!("/locations/{place}")}])).unwrap());
+    let [end, first, other, far, word, minus, mixed] = parsed.map(|changes| changes[0].clone());
+    assert_eq!(end, Change::Locations(LocationEdit::Remove(Position::End)));
+    assert_eq!(first, Change::Locations(LocationEdit::Remove(Position::At(0))));
+    assert_eq!(other, Change::Locations(LocationEdit::Remove(Position::At(7))));
+    for nowhere in [far, word, minus, mixed] {
+        assert_eq!(nowhere, Change::Locations(LocationEdit::Remove(Position::Nowhere)));
+    }
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct CopyLease {
     pub state: CopyState,
     /// Times that it failed since it last got on.
     pub attempts: u32,
+    /// Nobody wrote to the store on its behalf yet: what lies there is not ours.
+    pub fresh: bool,
     token: String,
     lease_us: i64,
 }
@@ -114,21 +116,23 @@ impl Db {
         let error = shortened(error);
         match transaction!(self, tx => redirect(&mut tx, c, &error))? {
             Some((store, others)) => {
-                (c.store, c.others, c.done, c.attempts) = (store, others, 0, 0);
+                (c.store, c.others, c.done, c.attempts, c.fresh) = (store, others, 0, 0, true);
                 Ok(true)
             }
             None => Ok(false),
         }
     }
 
-    /// Gives a copy up for good: the reservation ends now, the bytes are to be removed, then [`Db::end_copy`].
+    /// Gives a copy up for good: the reservation ends now, the bytes are to be removed, then [`Db::end_copy`]. With
+    /// `unwritten` there are none, and it has ended.
     ///
     /// # Errors
     /// `Gone` when the lease is no longer ours or somebody else gave it up.
-    pub async fn fail_copy(&self, p: &Permit, c: &CopyLease, error: &str) -> Result<()> {
+    pub async fn fail_copy(&self, p: &Permit, c: &CopyLease, error: &str, unwritten: bool) -> Result<()> {
         p.covers(&c.image_id)?;
         let error = shortened(error);
-        transaction!(self, tx => fail(&mut tx, c, &error))
+        let state = if unwritten { CopyState::Failed } else { CopyState::Failing };
+        transaction!(self, tx => fail(&mut tx, c, &error, state))
     }
 
     /// The bytes of a copy that was given up are gone.
@@ -164,6 +168,7 @@ async fn take(
         WHERE id = ? AND not_before <= ? AND (state = 'queued' OR \
         (state IN ('running', 'cancelling', 'failing') AND (lease_until < ? OR (node = ? AND boot <> ?))))";
     let until = now().saturating_add(lease_us);
+    let fresh = tx.number("SELECT COUNT(*) FROM copies WHERE id = ? AND node = ''", args![id]).await? > 0;
     if tx.run(sql, args![&token, lease_us, until, now(), id, at, at, node, boot]).await? == 0 {
         return Ok(None);
     }
@@ -179,6 +184,7 @@ async fn take(
         total: unsigned(get(&row, 4)?)?,
         state: word(&get::<String>(&row, 5)?)?,
         attempts: unsigned(get(&row, 6)?)?,
+        fresh,
         token,
         lease_us,
     }))
@@ -261,10 +267,10 @@ async fn redirect(tx: &mut Tx, c: &CopyLease, error: &str) -> Result<Option<(Str
     Ok(None)
 }
 
-async fn fail(tx: &mut Tx, c: &CopyLease, error: &str) -> Result<(), Fail> {
-    let sql = "UPDATE copies SET state = 'failing', error = ?, attempts = 0, updated_at = ? \
+async fn fail(tx: &mut Tx, c: &CopyLease, error: &str, state: CopyState) -> Result<(), Fail> {
+    let sql = "UPDATE copies SET state = ?, error = ?, attempts = 0, updated_at = ? \
         WHERE id = ? AND token = ? AND state = 'running'";
-    if tx.run(sql, args![error, now(), &c.id, &c.token]).await? == 0 {
+    if tx.run(sql, args![state.as_str(), error, now(), &c.id, &c.token]).await? == 0 {
         return Err(gone());
     }
     let back = release(tx, &c.id).await?;

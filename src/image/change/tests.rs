@@ -34,6 +34,10 @@ fn image(status: Status) -> Image {
     }
 }
 
+fn somewhere() -> NewLocation {
+    NewLocation { url: "rbd://a/b/c/snap".into(), validation: crate::image::Validation::default() }
+}
+
 fn property(name: &str) -> Value {
     Value::Property(name.into(), "new".into())
 }
@@ -78,17 +82,17 @@ fn every_row_of_the_patch_rules() {
         (Status::Active, Set(Mode::Add, Value::Owner(Some("p1".into()))), None),
         (
             Status::Active,
-            Locations(LocationEdit::Add),
+            Locations(LocationEdit::Add(Position::End, somewhere())),
             Some((Forbidden, "It's not allowed to add locations if locations are invisible.")),
         ),
         (
             Status::Active,
-            Locations(LocationEdit::Remove),
+            Locations(LocationEdit::Remove(Position::At(0))),
             Some((Forbidden, "It's not allowed to remove locations if locations are invisible.")),
         ),
         (
             Status::Active,
-            Locations(LocationEdit::Replace),
+            Locations(LocationEdit::Replace(vec![somewhere()])),
             Some((Forbidden, "It's not allowed to update locations if locations are invisible.")),
         ),
         (Status::Active, Locations(LocationEdit::Clear), Some((Forbidden, "Cannot set locations to empty list."))),

@@ -1,6 +1,9 @@
 //! One pass over the data: read, hash, write, with points from which an interrupted pass goes on.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use tokio::time::sleep;
 
@@ -66,9 +69,19 @@ async fn begin(job: &Job<'_>, size: u64) -> Result<(Box<dyn Writer>, Digester, u
         }
         job.progress.set(0);
     }
-    // Whatever lies there is of an earlier try: the store is ours for this image, and nothing of it was published.
-    job.discard().await.map_err(Trouble::Target)?;
-    let writer = job.entry.store().create(job.permit, &job.image.id, Some(size)).await.map_err(|e| target(job, e))?;
+    let first = job.fresh.load(Ordering::Relaxed);
+    if !first {
+        // What lies there is of an earlier try: the store is ours for this image, and nothing of it was published.
+        job.discard().await.map_err(Trouble::Target)?;
+    }
+    let writer = match job.entry.store().create(job.permit, &job.image.id, Some(size)).await {
+        Ok(writer) => writer,
+        Err(e) if first && matches!(e.kind, StoreErrorKind::AlreadyExists | StoreErrorKind::InUse) => {
+            return Err(Trouble::Occupied);
+        }
+        Err(e) => return Err(target(job, e)),
+    };
+    job.fresh.store(false, Ordering::Relaxed);
     Ok((writer, start(job)?, 0))
 }
 

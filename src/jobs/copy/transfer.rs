@@ -1,6 +1,6 @@
 //! Which store is written and which copies are read, until one pass over the data gives what the image's hash says.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use super::{Progress, Stop, look, stream};
 use crate::{
@@ -21,6 +21,8 @@ pub(super) enum Trouble {
     Target(String),
     /// The store that is written has no room for it.
     Full(String),
+    /// An object that nobody knows lies where the copy would.
+    Occupied,
     /// All bytes came, and they are not the image's. The store that they all came from, if it was one.
     Mismatch(Option<String>),
 }
@@ -33,6 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) image: Image,
     pub(super) seal: Seal,
     pub(super) progress: &'a Progress,
+    /// Nothing was written yet, so nothing may be removed.
+    pub(super) fresh: AtomicBool,
 }
 
 /// Copies to the store at hand, or to the next one when that is full. Gives the URL of the finished object, which
@@ -47,10 +51,14 @@ pub(super) async fn run(app: &App, permit: &Permit, copy: &mut CopyLease, progre
             return Err(Stop::Failed("the image has no hash by which the copy could be verified".into()));
         };
         let entry = writable(app, &copy.store)?;
-        let job = Job { app, permit, entry, image, seal, progress };
+        let job = Job { app, permit, entry, image, seal, progress, fresh: AtomicBool::new(copy.fresh) };
         let full = match job.attempt().await {
             Ok(url) => return Ok(url),
             Err(Trouble::Full(why)) => format!("store {}: {why}", copy.store),
+            Err(Trouble::Occupied) => {
+                let text = format!("store {} holds data of this image's name that no image has: scrub it", copy.store);
+                return Err(Stop::Refused(text));
+            }
             Err(Trouble::Source(why)) => return Err(Stop::Later(why)),
             Err(Trouble::Target(why)) => return Err(Stop::Later(format!("store {}: {why}", copy.store))),
             Err(Trouble::Mismatch(_)) => {

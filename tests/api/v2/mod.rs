@@ -3,5 +3,6 @@
 mod actions;
 mod images;
 mod info;
+mod locations;
 mod members;
 mod schemas;
