@@ -63,6 +63,8 @@ struct Failure {
 pub(super) struct Pool {
     pub io: Arc<IoCtx>,
     pub fsid: String,
+    /// By which the cluster knows this connection.
+    pub address: String,
     /// How new images are made.
     pub shape: Shape,
 }
@@ -180,6 +182,20 @@ impl Connection {
         result
     }
 
+    /// Ends the connection of this address for good: the cluster refuses it from now on, so that what hangs in it holds
+    /// no image any more. Everything else that runs in it fails too.
+    pub async fn shut_out(&self, address: &str) -> Result<(), StoreError> {
+        {
+            let mut live = self.live();
+            if live.pool.as_ref().is_some_and(|pool| pool.address == address) {
+                live.pool = None;
+            }
+        }
+        tracing::warn!(pool = self.config.pool, address, "an image never closes: its connection is ended for good");
+        let address = address.to_owned();
+        self.call("shut out", 3, move |pool| pool.io.cluster().shut_out(&address).map_err(at("shut out"))).await
+    }
+
     /// Learns from how a call ended. What still runs in a pool that was given up says nothing of the one after it.
     fn note(&self, pool: &Arc<Pool>, errno: Option<Errno>) {
         let mut live = self.live();
@@ -267,5 +283,6 @@ fn connect(config: &RbdConfig) -> Result<Arc<Pool>, StoreError> {
         data_pool: config.data_pool.clone(),
     };
     let fsid = cluster.fsid().map_err(at("fsid"))?;
-    Ok(Arc::new(Pool { io, fsid, shape }))
+    let address = cluster.address().map_err(at("address"))?;
+    Ok(Arc::new(Pool { io, fsid, address, shape }))
 }

@@ -6,12 +6,16 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     connection::{Connection, Pool},
@@ -34,12 +38,26 @@ const GROW_MAX: u64 = 8 << 30;
 pub(super) struct Held {
     image: Mutex<Option<Arc<Image>>>,
     closed: watch::Receiver<()>,
+    /// Of the connection that has it open.
+    address: String,
+    closing: OnceLock<Instant>,
 }
 
 impl Held {
-    fn new(image: Image) -> Self {
+    fn new(image: Image, pool: &Pool) -> Self {
         let closed = image.closed();
-        Self { image: Mutex::new(Some(Arc::new(image))), closed }
+        let (image, address) = (Mutex::new(Some(Arc::new(image))), pool.address.clone());
+        Self { image, closed, address, closing: OnceLock::new() }
+    }
+
+    /// By which the cluster knows the connection that has the image open.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// How long it has been closing.
+    pub fn closing_for(&self) -> Duration {
+        self.closing.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
     fn get(&self) -> Result<Arc<Image>, StoreError> {
@@ -49,6 +67,7 @@ impl Held {
 
     /// Begins to close the image; calls under way on it end first.
     pub fn close(&self) {
+        self.closing.get_or_init(Instant::now);
         drop(self.image.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -77,7 +96,7 @@ pub(super) fn begin(pool: &Pool, name: &str, size: u64) -> Result<Begun, StoreEr
         Err(Errno::EXIST) => return Err(taken(pool, name)),
         Err(e) => return Err(failed("create", e)),
     }
-    let begun = Image::open(&pool.io, name, None, Mode::Write).map_err(at("open")).and_then(lock);
+    let begun = Image::open(&pool.io, name, None, Mode::Write).map_err(at("open")).and_then(|image| lock(pool, image));
     begun.inspect_err(|_| {
         // What cannot be removed now is partial data, which the reaper finds.
         let _ = pool.io.remove_image(name);
@@ -95,7 +114,7 @@ pub(super) fn resume(pool: &Pool, name: &str, size: u64, offset: u64) -> Result<
         }
         _ => return Err(gone()),
     }
-    let mut begun = lock(Image::open(&pool.io, name, None, Mode::Write).map_err(at("open"))?)?;
+    let mut begun = lock(pool, Image::open(&pool.io, name, None, Mode::Write).map_err(at("open"))?)?;
     let image = begun.held.get()?;
     image.resize(offset).map_err(at("forget"))?;
     begun.size = size.max(offset);
@@ -104,7 +123,7 @@ pub(super) fn resume(pool: &Pool, name: &str, size: u64, offset: u64) -> Result<
 }
 
 /// With the lock in hand every later step is bounded; without, a flush may wait for it for ever.
-fn lock(image: Image) -> Result<Begun, StoreError> {
+fn lock(pool: &Pool, image: Image) -> Result<Begun, StoreError> {
     let result = (|| {
         if image.features().map_err(at("features"))? & EXCLUSIVE_LOCK != 0 {
             image.lock().map_err(at("lock"))?;
@@ -112,7 +131,7 @@ fn lock(image: Image) -> Result<Begun, StoreError> {
         Ok((image.id().map_err(at("id"))?, image.extent().map_err(at("size"))?))
     })();
     match result {
-        Ok((id, (size, object))) => Ok(Begun { held: Held::new(image), id, size, object: object.max(1) }),
+        Ok((id, (size, object))) => Ok(Begun { held: Held::new(image, pool), id, size, object: object.max(1) }),
         Err(e) => {
             image.close();
             Err(e)

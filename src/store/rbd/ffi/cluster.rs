@@ -1,6 +1,12 @@
 //! The connection to a cluster and the context of a pool.
 
-use std::{ffi::c_char, ptr, slice, sync::Arc, thread, time::Duration};
+use std::{
+    ffi::{CStr, c_char},
+    ptr, slice,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use super::{Errno, c_string, check, sys};
 
@@ -91,6 +97,28 @@ impl Cluster {
     pub fn instance(&self) -> u64 {
         // SAFETY: the handle is valid.
         unsafe { sys::rados_get_instance_id(self.handle) }
+    }
+
+    /// The address by which the cluster knows this client, as [`Cluster::shut_out`] takes it. Does not block.
+    pub fn address(&self) -> Result<String, Errno> {
+        let mut addresses = ptr::null_mut::<c_char>();
+        // SAFETY: the cluster is connected; the result is written before it is read.
+        check(unsafe { sys::rados_getaddrs(self.handle, &raw mut addresses) })?;
+        if addresses.is_null() {
+            return Err(Errno::NOENT);
+        }
+        // SAFETY: librados gave a string that ends with a zero, ours until it is freed below.
+        let text = unsafe { CStr::from_ptr(addresses) }.to_string_lossy().into_owned();
+        // SAFETY: allocated by the call above and freed once.
+        unsafe { sys::rados_buffer_free(addresses) };
+        Ok(text)
+    }
+
+    /// Has the cluster refuse the client of this address, for as long as the monitors do by themselves (an hour).
+    pub fn shut_out(&self, address: &str) -> Result<(), Errno> {
+        let address = c_string(address)?;
+        // SAFETY: the cluster is connected; librados reads the address, whatever its type says.
+        check(unsafe { sys::rados_blocklist_add(self.handle, address.as_ptr().cast_mut(), 0) }).map(drop)
     }
 
     /// The names of all pools.

@@ -58,6 +58,8 @@ pub struct rbd_image_watcher_t {
 #[link(name = "rados")]
 unsafe extern "C" {
     pub fn rados_set_pool_full_try(io: rados_ioctx_t);
+    pub fn rados_getaddrs(cluster: rados_t, addrs: *mut *mut c_char) -> c_int;
+    pub fn rados_blocklist_add(cluster: rados_t, address: *mut c_char, expire_seconds: u32) -> c_int;
 }
 
 #[link(name = "rbd")]
