@@ -16,13 +16,12 @@ from oslo_config import cfg
 
 
 def main(conf_file, what, backend, *words):
-    conf = cfg.ConfigOpts()
+    conf = cfg.CONF  # the one that the library itself looks at
     # Glance itself registers this one, not its library.
     conf.register_opt(cfg.DictOpt("enabled_backends"))
     conf(["--config-file", conf_file], project="glance")
-    reserved = {"os_glance_staging_store": "file", "os_glance_tasks_store": "file"}
-    multi_backend.register_store_opts(conf, reserved_stores=reserved)
-    multi_backend.create_multi_stores(conf, reserved_stores=reserved)
+    multi_backend.register_store_opts(conf)
+    multi_backend.create_multi_stores(conf)
     start, url = time.monotonic(), "-"
     if what == "add":
         path, name, size = words

@@ -20,7 +20,7 @@ from harness.targets import Failed, version
 
 from . import report, scenarios
 from .clusters import Clusters
-from .contenders import CephFanlight, CephGlance, Driver, Rbd
+from .contenders import CephFanlight, CephGlance, Driver, HashedRbd, Rbd
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PAGE, DATA = ROOT / "docs/ceph-benchmarks.md", ROOT / "docs/ceph-benchmarks.json"
@@ -121,7 +121,8 @@ def measure_all(args, plan, command):
         for service in services:
             service.check_free()
             service.start()
-        rbd = Rbd("rbd", clusters, "--object-size", "8M"), Rbd("rbd, 4 MiB", clusters)
+        whole = "--object-size", "8M"
+        rbd = Rbd("rbd", clusters, *whole), Rbd("rbd, 4 MiB", clusters), HashedRbd("rbd, hashed", clusters, *whole)
         driver = Driver(clusters, services[0], ROOT / "benches/ceph/driver.py")
         found = results.Results(collect(args, plan, services, command))
         bench = CephBench(plan, [*rbd, driver, *services], found, scratch, clusters)

@@ -58,7 +58,7 @@ class Clusters:
 
     def rbd(self, store, *words, **more):
         """The `rbd` command as client.glance; returns seconds."""
-        command = ["rbd", "-c", self.conf(store), "--id", "glance", "--no-progress", *words]
+        command = ["rbd", "-c", self.conf(store), "--id", "glance", *words]
         start = time.monotonic()
         done = subprocess.run(command, stderr=subprocess.PIPE, **{"stdout": subprocess.DEVNULL, **more})
         seconds = time.monotonic() - start

@@ -8,6 +8,7 @@ import copy
 import glob
 import os
 import subprocess
+import time
 import uuid
 
 from harness.client import download, upload
@@ -38,16 +39,28 @@ class Rbd(Child):
 
     def put(self, source, size, chunked=False, store="a"):
         image = str(uuid.uuid4())
-        seconds = self.clusters.rbd(store, "import", *self._options, source, f"images/{image}")
+        seconds = self.clusters.rbd(store, "import", "--no-progress", *self._options, source, f"images/{image}")
         return seconds, (store, image)
 
     def get(self, handle):
         store, image = handle
-        return self.clusters.rbd(store, "export", f"images/{image}", "-")
+        return self.clusters.rbd(store, "export", "--no-progress", f"images/{image}", "-")
 
     def delete(self, handle):
         store, image = handle
-        self.clusters.rbd(store, "rm", f"images/{image}")
+        self.clusters.rbd(store, "rm", "--no-progress", f"images/{image}")
+
+
+class HashedRbd(Rbd):
+    """`rbd import`, with md5sum and sha512sum of the same file beside it: the work of an image service, by commands."""
+
+    def put(self, source, size, chunked=False, store="a"):
+        start = time.monotonic()
+        sums = [subprocess.Popen([tool, source], stdout=subprocess.DEVNULL) for tool in ("md5sum", "sha512sum")]
+        _, handle = super().put(source, size, chunked, store)
+        if any(process.wait() != 0 for process in sums):
+            raise Failed("md5sum or sha512sum failed")
+        return time.monotonic() - start, handle
 
 
 class Driver(Child):

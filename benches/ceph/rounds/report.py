@@ -30,7 +30,7 @@ def _ratio(results, what, scenario, names, bound, base_scenario=None):
     ours = results.median(scenario, "fanlight", "mb_s")
     if not base or not ours:
         return [what, f"≥ {bound}", "", "", "", "not measured"]
-    shown = f"{base:,.0f} MB/s" + (f" ({name})" if name.startswith("rbd,") else "")
+    shown = f"{base:,.0f} MB/s"
     return [what, f"≥ {bound}", shown, f"{ours:,.0f} MB/s", f"{ours / base:.2f}", _met(ours / base >= bound)]
 
 

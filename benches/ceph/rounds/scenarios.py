@@ -57,7 +57,7 @@ def streams(bench):
         with measure(one, bench.plan.wait_quiet) as row:
             seconds, handle = one.put(source, size)
         bench.add("upload", one, _row(row, size, seconds, one.serves))
-        if one.name == "rbd, 4 MiB":
+        if one.name.startswith("rbd, "):
             one.delete(handle)
             continue
         for name in ("download, from the osd's disk", "download, again"):
