@@ -27,6 +27,7 @@ PAGE, DATA = ROOT / "docs/ceph-benchmarks.md", ROOT / "docs/ceph-benchmarks.json
 
 EPILOG = """\
 parts:
+  limits   what the machine can do: hashes, copies
   streams  one stream: upload, two downloads, upload of unknown size
   command  how long the `rbd` command takes to start
   spread   eight uploads over both clusters

@@ -107,8 +107,5 @@ class Busy:
         self._watcher.join()
 
     def row(self):
-        found = {}
-        for store, used in self._cpu.items():
-            found[f"busy_{store}"] = sum(cpu >= self.WORKS for cpu in used) / max(1, len(used))
-            found[f"osd_cpus_{store}"] = sum(used) / max(1, len(used))
-        return found
+        found = {store: sum(cpu >= self.WORKS for cpu in used) / max(1, len(used)) for store, used in self._cpu.items()}
+        return {"busy_more": max(found.values()), "busy_less": min(found.values())}

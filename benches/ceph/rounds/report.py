@@ -13,10 +13,10 @@ COLUMNS = [
     ("cpu_mover_s_per_gib", "CPU s/GiB", 1),
     ("cpu_ceph_s_per_gib", "Ceph's CPU s/GiB", 1),
     ("rss_stream", "MiB a stream", MIB),
-    ("mib_a", "MiB to A", 1),
-    ("mib_b", "MiB to B", 1),
-    ("busy_a", "A at work", 0.01),
-    ("busy_b", "B at work", 0.01),
+    ("mib_more", "MiB to the one cluster", 1),
+    ("mib_less", "to the other", 1),
+    ("busy_more", "at work: the one", 0.01),
+    ("busy_less", "the other", 0.01),
 ]
 
 
@@ -48,23 +48,16 @@ def goals(results):
     for scenario in reads:
         rows.append(_ratio(results, f"{scenario}, beside `rbd export`", scenario, ["rbd"], 0.9))
         rows.append(_ratio(results, f"{scenario}, beside Glance", scenario, ["glance"], 1.5))
-    rows.append(_spread(results))
+    rows += [_spread(results, scenario) for scenario in results.rows if scenario.startswith("8 uploads")]
     rows.append(_memory(results))
     return rows
 
 
-def _spread(results):
-    scenario = results.find("upload of 8")
-    what, goal = "8 uploads at once keep both clusters busy", "each at work ≥ 0.8 of the time"
-
-    def busy(name):
-        return [results.median(scenario, name, f"busy_{store}") for store in "ab"]
-
-    ours, base = busy("fanlight"), busy("glance")
-    if None in ours:
-        return [what, goal, "", "", "", "not measured"]
-    shown = "" if None in base else f"{base[0]:.2f} and {base[1]:.2f}"
-    return [what, goal, shown, f"{ours[0]:.2f} and {ours[1]:.2f}", f"{min(ours):.2f}", _met(min(ours) >= 0.8)]
+def _spread(results, scenario, bound=0.8):
+    ours, base = (results.median(scenario, name, "busy_less") for name in ("fanlight", "glance"))
+    shown = f"{base:.2f}" if base is not None else ""
+    reached = f"{ours:.2f}"
+    return [scenario, f"each cluster at work ≥ {bound} of the time", shown, reached, reached, _met(ours >= bound)]
 
 
 def _memory(results, bound=64 * MIB):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from harness import bodies
+from harness import bodies, limits
 from harness.client import download, parallel, source_file
 from harness.process import measure
 from harness.targets import Failed
@@ -85,28 +85,30 @@ def command_start(bench):
 
 
 def spread(bench):
-    """Eight uploads at once. Fanlight places them by its plug-in, for the others the harness takes turns."""
-    size = SPREAD_MIB * MIB
-    source = source_file(bench.scratch, size)
+    """Eight uploads at once over both clusters, by name; and where Fanlight puts them when nobody names a store."""
+    source = source_file(bench.scratch, SPREAD_MIB * MIB)
     chosen = [bench.named(name) for name in ("rbd", "glance", "fanlight")]
     for _ in range(bench.plan.repetitions):
         for one in chosen:
-            handles = [None] * STREAMS
-
-            def put(k, one=one, handles=handles):
-                store = None if one.name == "fanlight" else "ab"[k % 2]
-                handles[k] = one.put(source, size, store=store)[1]
-
-            os.sync()
-            with measure(one, bench.plan.wait_quiet) as row, Busy(bench.clusters) as busy:
-                seconds = parallel(STREAMS, put)
-            stores = collections.Counter(one.store_of(h) if one.serves else h[0] for h in handles)
-            row.update(busy.row(), mib_a=stores["a"] * SPREAD_MIB, mib_b=stores["b"] * SPREAD_MIB)
-            name = f"upload of {STREAMS} × {SPREAD_MIB} MiB over both clusters"
-            bench.add(name, one, _row(row, STREAMS * size, seconds, one.serves))
-            for handle in handles:
-                one.delete(handle)
+            _spread_once(bench, one, source, "ab", "named in turn")
+        _spread_once(bench, bench.named("fanlight"), source, [None], "placed by the shipped plug-in")
     bench.clusters.check_empty()
+
+
+def _spread_once(bench, one, source, stores, how):
+    size, handles = SPREAD_MIB * MIB, [None] * STREAMS
+
+    def put(k):
+        handles[k] = one.put(source, size, store=stores[k % len(stores)])[1]
+
+    os.sync()
+    with measure(one, bench.plan.wait_quiet) as row, Busy(bench.clusters) as busy:
+        seconds = parallel(STREAMS, put)
+    count = collections.Counter(one.store_of(handle) if one.serves else handle[0] for handle in handles)
+    row.update(busy.row(), mib_more=max(count.values()) * SPREAD_MIB, mib_less=min(count["a"], count["b"]) * SPREAD_MIB)
+    bench.add(f"{STREAMS} uploads of {SPREAD_MIB} MiB, stores {how}", one, _row(row, STREAMS * size, seconds, one.serves))
+    for handle in handles:
+        one.delete(handle)
 
 
 def memory(bench):
@@ -142,7 +144,7 @@ def _memory_once(bench, one, count, mib):
         one.delete(image)
 
 
-PARTS = {"streams": streams, "command": command_start, "spread": spread, "memory": memory}
+PARTS = {"limits": limits.limits, "streams": streams, "command": command_start, "spread": spread, "memory": memory}
 
 
 def all_parts(bench, only):
