@@ -1,7 +1,8 @@
 //! Hashes of a stream, each on a thread of its own, beside the write to the store.
 //!
 //! A stream is as fast as its slowest hash instead of the sum of all. Chunks are counted references to the same
-//! memory; the channels are short, so a slow hash holds the stream back and memory stays bounded.
+//! memory; the channels are short, so a slow hash holds the stream back and memory stays bounded. Small chunks travel
+//! together: a client that sends chunked data makes them as small as it likes, and each hand-over wakes a thread.
 
 use std::thread;
 
@@ -12,8 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
 
-/// Chunks that wait for one hash.
+/// Batches that wait for one hash.
 const QUEUE: usize = 8;
+/// Bytes and chunks that make a batch.
+const BATCH: usize = 256 << 10;
+const BATCH_CHUNKS: usize = 64;
 
 /// The hashes of one stream under way. Dropping it ends its threads.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Digester {
     md5: Lane,
     /// `None` when the configured hash is md5 too.
     second: Option<Lane>,
+    batch: Vec<Bytes>,
+    batch_len: usize,
 }
 
 /// The hashes of a stream, in hex.
@@ -38,7 +44,7 @@ pub struct Digests {
 /// One hash and its thread.
 #[derive(Debug)]
 struct Lane {
-    chunks: mpsc::Sender<Bytes>,
+    batches: mpsc::Sender<Vec<Bytes>>,
     result: oneshot::Receiver<String>,
 }
 
@@ -75,23 +81,34 @@ impl Digester {
         let (algorithm, second) = hasher(algorithm)?;
         let second = if algorithm == "md5" { None } else { Some(Lane::start(algorithm, second)?) };
         let (name, md5) = hasher("md5")?;
-        Ok(Self { algorithm, md5: Lane::start(name, md5)?, second })
+        Ok(Self { algorithm, md5: Lane::start(name, md5)?, second, batch: Vec::new(), batch_len: 0 })
     }
 
     /// Adds a chunk; waits while a hash is behind.
     pub async fn update(&mut self, chunk: Bytes) {
-        if let Some(lane) = &self.second {
-            lane.feed(chunk.clone()).await;
+        self.batch_len = self.batch_len.saturating_add(chunk.len());
+        self.batch.push(chunk);
+        if self.batch_len >= BATCH || self.batch.len() >= BATCH_CHUNKS {
+            self.send().await;
         }
-        self.md5.feed(chunk).await;
+    }
+
+    async fn send(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_len = 0;
+        if let Some(lane) = &self.second {
+            lane.feed(batch.clone()).await;
+        }
+        self.md5.feed(batch).await;
     }
 
     /// Waits for the hashes.
     ///
     /// # Errors
     /// `Internal` when a thread was lost.
-    pub async fn finish(self) -> Result<Digests> {
-        let Self { algorithm, md5, second } = self;
+    pub async fn finish(mut self) -> Result<Digests> {
+        self.send().await;
+        let Self { algorithm, md5, second, .. } = self;
         // Both channels close before either is waited for.
         let (md5, second) = (md5.close(), second.map(Lane::close));
         let lost = |_| Error::internal("a hash thread was lost");
@@ -106,22 +123,22 @@ impl Digester {
 
 impl Lane {
     fn start(name: &'static str, mut hasher: Box<dyn DynDigest + Send>) -> Result<Self> {
-        let (chunks, mut incoming) = mpsc::channel::<Bytes>(QUEUE);
+        let (batches, mut incoming) = mpsc::channel::<Vec<Bytes>>(QUEUE);
         let (done, result) = oneshot::channel();
         let work = move || {
-            while let Some(chunk) = incoming.blocking_recv() {
-                hasher.update(&chunk);
+            while let Some(batch) = incoming.blocking_recv() {
+                batch.iter().for_each(|chunk| hasher.update(chunk));
             }
             // Nobody waits any more when the stream was given up.
             let _ = done.send(HEXLOWER.encode(&hasher.finalize()));
         };
         thread::Builder::new().name(format!("hash-{name}")).spawn(work).map_err(Error::internal)?;
-        Ok(Self { chunks, result })
+        Ok(Self { batches, result })
     }
 
-    async fn feed(&self, chunk: Bytes) {
+    async fn feed(&self, batch: Vec<Bytes>) {
         // A lost thread shows in `finish`, where the result is missing.
-        let _ = self.chunks.send(chunk).await;
+        let _ = self.batches.send(batch).await;
     }
 
     fn close(self) -> oneshot::Receiver<String> {
@@ -165,6 +182,16 @@ mod tests {
         assert_eq!(digests("sha512", &[]).await.md5, "d41d8cd98f00b204e9800998ecf8427e");
     }
 
+    #[tokio::test]
+    async fn it_does_not_matter_how_the_data_are_cut() {
+        const DATA: &[u8] = &[7; 3 * BATCH + 1];
+        let whole = digests("sha512", &[DATA]).await;
+        for len in [1000, BATCH / BATCH_CHUNKS, BATCH - 1, BATCH, BATCH + 1] {
+            let cut: Vec<_> = DATA.chunks(len).collect();
+            assert_eq!(digests("sha512", &cut).await, whole, "{len}");
+        }
+    }
+
     #[test]
     fn unknown_hashes_are_refused() {
         for name in ["", "SHA512", "crc32", "sha512\n"] {
@@ -177,7 +204,7 @@ mod tests {
         let digester = Digester::start("sha256").expect("known");
         let Digester { md5, second, .. } = digester;
         let second = second.expect("not md5");
-        drop((md5.chunks, second.chunks));
+        drop((md5.batches, second.batches));
         // The threads answer because their channels closed; they would hang here otherwise.
         assert!(md5.result.await.is_ok() && second.result.await.is_ok());
     }

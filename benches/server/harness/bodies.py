@@ -20,8 +20,8 @@ def _row(row, count, seconds):
 def bodies(bench):
     size = bench.plan.body_mib * MIB
     source = source_file(bench.scratch, size)
-    digest = _sha512(source)
-    kept = {target.name: _verified(target, source, size, digest) for target in bench.targets}
+    digest = sha512(source)
+    kept = {target.name: verified(target, source, size, digest) for target in bench.targets}
     for chunked in (False, True):
         for target in bench.turns():
             _upload_once(bench, target, source, size, chunked)
@@ -38,12 +38,12 @@ def bodies(bench):
         target.delete_image(kept[target.name])
 
 
-def _sha512(path):
+def sha512(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha512")
 
 
-def _verified(target, source, size, digest):
+def verified(target, source, size, digest):
     """Uploads, and checks that the server stored and gives back exactly those bytes. Returns the image."""
     image = target.new_image()
     upload(target, f"/v2/images/{image}/file", source, size)

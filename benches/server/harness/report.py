@@ -27,7 +27,7 @@ def markdown(results):
     return "\n".join([*_goals(results), "", *_figures(results), "", *_idle(results), *_slow(results), *_facts(results)])
 
 
-def _table(header, rows, numbers=()):
+def table(header, rows, numbers=()):
     yield "| " + " | ".join(header) + " |"
     yield "|" + "|".join("---:" if name in numbers else "---" for name in header) + "|"
     for row in rows:
@@ -42,10 +42,10 @@ def _goals(results):
     for verdict in judge(results):
         met = {True: "met", False: "**missed**", None: "not measured"}[verdict.met]
         rows.append([verdict.what, verdict.goal, verdict.base, verdict.ours, verdict.reached, met])
-    yield from _table(header, rows, header[2:5])
+    yield from table(header, rows, header[2:5])
 
 
-def _number(value):
+def number(value):
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -61,14 +61,14 @@ def _figures(results):
             rows.append([scenario, target, *_cells(results, scenario, target)])
         if "glance" in targets:
             rows += [_better(results, scenario, target) for target in targets if target != "glance"]
-    yield from _table(header, rows, header[2:])
+    yield from table(header, rows, header[2:])
 
 
 def _cells(results, scenario, target):
     values = []
     for key, _, unit in COLUMNS:
         value = results.median(scenario, target, key)
-        values.append(_number(None if value is None else value / unit))
+        values.append(number(None if value is None else value / unit))
     runs = results.runs(scenario, target)
     errors = sum(run.get("errors", 0) for run in results.rows[scenario][target])
     key = next((key for key in ("rps", "mb_s", "seconds_to_200") if results.median(scenario, target, key)), None)
@@ -86,7 +86,7 @@ def _better(results, scenario, target):
     for key, _, _ in COLUMNS:
         base, ours = results.median(scenario, "glance", key), results.median(scenario, target, key)
         if base and ours and key in LARGER_IS_BETTER | SMALLER_IS_BETTER:
-            cells.append(f"**{_number(ours / base if key in LARGER_IS_BETTER else base / ours)}×**")
+            cells.append(f"**{number(ours / base if key in LARGER_IS_BETTER else base / ours)}×**")
         else:
             cells.append("")
     return ["", f"{target} better by", *cells, "", ""]

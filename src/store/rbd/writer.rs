@@ -29,8 +29,9 @@ use super::{
 use crate::store::{StoreError, StoreErrorKind, Writer};
 
 const EXCLUSIVE_LOCK: u64 = 4;
-/// By how much an image of unknown size grows at first, and at most; each time twice as much.
-const GROW_MIN: u64 = 16 << 20;
+/// By how much an image of unknown size grows at first, and at most; each time twice as much. Each time costs some
+/// milliseconds in which nothing is written, and what is too much is cut off in the end.
+const GROW_MIN: u64 = 128 << 20;
 const GROW_MAX: u64 = 8 << 30;
 
 /// The open image of a write, which a discard takes away from it.

@@ -1,0 +1,1 @@
+"""Fanlight, Glance, glance_store's driver and the `rbd` command on the same two clusters, in turn."""
