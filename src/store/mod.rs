@@ -26,6 +26,9 @@ pub use rbd::RbdStore;
 pub use status::Status;
 pub use stores::{Set, Stores};
 
+/// Is told how many bytes of a copy should be there, now and then.
+pub type Told<'a> = &'a (dyn Fn(u64) + Send + Sync);
+
 /// A back end. All paths that end in an error leave nothing behind that a reader could see.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -49,6 +52,22 @@ pub trait Store: Send + Sync {
     /// The writer that was interrupted must be gone: nobody else may write meanwhile. [`StoreErrorKind::NotFound`] when
     /// there is no such write or it holds fewer bytes.
     async fn resume(&self, permit: &Permit, name: &str, size: u64, at: u64) -> Result<Box<dyn Writer>, StoreError>;
+
+    /// Copies the object of `size` bytes at `url`, which is another store's, without its bytes passing through here, if
+    /// this back end can reach it and knows a way; `false` when not, and then nothing was done. The copy is a write of
+    /// `name` that was interrupted after its last byte: [`Store::resume`] goes on with it. On an error, and when it is
+    /// given up, something may be there for [`Store::discard`], but for [`StoreErrorKind::AlreadyExists`] and
+    /// [`StoreErrorKind::InUse`]. The data are as good as the back end: check them.
+    async fn copy_within(
+        &self,
+        _permit: &Permit,
+        _name: &str,
+        _url: &str,
+        _size: u64,
+        _told: Told<'_>,
+    ) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// The object's name (an image id) in a URL of this store; [`StoreErrorKind::BadUrl`] for any other URL. Asks nobody.
     fn name_of(&self, url: &str) -> Result<String, StoreError>;

@@ -22,7 +22,7 @@ use self::{
     url::{Place, SNAP},
     writer::{Held, RbdWriter},
 };
-use super::{Capabilities, Object, Reader, Room, Store, StoreError, StoreErrorKind, Writer};
+use super::{Capabilities, Object, Reader, Room, Store, StoreError, StoreErrorKind, Told, Writer};
 use crate::{authz::Permit, config::RbdConfig};
 
 mod connection;
@@ -34,6 +34,7 @@ mod remove;
 mod room;
 mod threads;
 mod url;
+mod within;
 mod writer;
 
 /// No image can be larger: its map of objects would not be taken.
@@ -178,6 +179,22 @@ impl Store for RbdStore {
         let writer = RbdWriter::new(Arc::clone(&self.connection), pool, begun, name, at);
         self.enter(&writer, name);
         Ok(Box::new(writer))
+    }
+
+    async fn copy_within(
+        &self,
+        permit: &Permit,
+        name: &str,
+        url: &str,
+        size: u64,
+        told: Told<'_>,
+    ) -> Result<bool, StoreError> {
+        Self::covered(permit, name)?;
+        let fsid = self.connection.pool().await?.fsid.clone();
+        match url::in_cluster(url, &fsid) {
+            Some(from) => within::copy(&self.connection, from, name, size, told).await,
+            None => Ok(false),
+        }
     }
 
     fn name_of(&self, url: &str) -> Result<String, StoreError> {

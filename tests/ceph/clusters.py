@@ -123,10 +123,10 @@ class Cluster:
                 rbd.RBD().remove(ioctx, image)
 
 
-def rbd_store(store: str, cluster: Cluster, *, pool: str = "images", **more: object) -> str:
+def rbd_store(store: str, cluster: Cluster, *, pool: str = "images", user: str = "glance", **more: object) -> str:
     """The table of a store in the configuration of a gateway."""
-    lines = [f"[store.{store}]", 'type = "rbd"', f'pool = "{pool}"', 'user = "glance"', f'conf = "{cluster.conf}"',
-             f'keyring = "{more.pop("keyring", cluster.keyring("glance"))}"']  # fmt: skip
+    lines = [f"[store.{store}]", 'type = "rbd"', f'pool = "{pool}"', f'user = "{user}"', f'conf = "{cluster.conf}"',
+             f'keyring = "{more.pop("keyring", cluster.keyring(user))}"']  # fmt: skip
     for key, value in more.items():
         if key == "labels":
             labels = ", ".join(f'{k} = "{v}"' for k, v in value.items())

@@ -23,8 +23,8 @@ const POINT: (u64, Duration) = (256 << 20, Duration::from_secs(2));
 pub(super) async fn pass(job: &Job<'_>, places: Vec<Place>) -> Result<String, Trouble> {
     let size = job.image.size.unwrap_or_default();
     let source = |e: StoreError| Trouble::Source(format!("no copy of the image can be read: {e}"));
-    let mut reader = AnyCopy::open(Some(size), places).await.map_err(source)?;
-    let (mut writer, mut digester, at) = begin(job, size).await?;
+    let mut reader = AnyCopy::open(Some(size), places.clone()).await.map_err(source)?;
+    let Begun { mut writer, mut digester, at, within } = begin(job, &places, size).await?;
     let _busy = job.entry.enter();
     let copied = flow(job, &mut reader, writer.as_mut(), &mut digester, at).await;
     if let Err(Trouble::Full(_)) = copied {
@@ -38,7 +38,7 @@ pub(super) async fn pass(job: &Job<'_>, places: Vec<Place>) -> Result<String, Tr
         writer.abort().await.map_err(|e| target(job, e))?;
         // Bytes that lay there before may have come from anywhere.
         let sole = (at == 0 && reader.used().len() == 1).then(|| reader.used().concat());
-        return Err(Trouble::Mismatch(sole));
+        return Err(Trouble::Mismatch(within.or(sole)));
     }
     writer.finish().await.map_err(|e| target(job, e))
 }
@@ -53,14 +53,22 @@ fn target(job: &Job<'_>, e: StoreError) -> Trouble {
 }
 
 /// A write to append to, with the hash of what it holds.
-async fn begin(job: &Job<'_>, size: u64) -> Result<(Box<dyn Writer>, Digester, u64), Trouble> {
+struct Begun {
+    writer: Box<dyn Writer>,
+    digester: Digester,
+    /// Bytes that are there.
+    at: u64,
+    /// The store from which the back end itself copied them all.
+    within: Option<String>,
+}
+
+async fn begin(job: &Job<'_>, places: &[Place], size: u64) -> Result<Begun, Trouble> {
     let at = job.progress.done();
     if at > 0 {
-        let mut digester = start(job)?;
-        match resume(job, &mut digester, size, at).await {
-            Ok(writer) => {
+        match resume(job, size, at).await {
+            Ok((writer, digester)) => {
                 tracing::info!(image.id = job.image.id, store = job.entry.id(), at, "copy goes on where it was");
-                return Ok((writer, digester, at));
+                return Ok(Begun { writer, digester, at, within: None });
             }
             Err(e) if e.temporary => return Err(target(job, e)),
             Err(error) => {
@@ -74,23 +82,67 @@ async fn begin(job: &Job<'_>, size: u64) -> Result<(Box<dyn Writer>, Digester, u
         // What lies there is of an earlier try: the store is ours for this image, and nothing of it was published.
         job.discard().await.map_err(Trouble::Target)?;
     }
+    if let Some(store) = within(job, places, size).await? {
+        let (writer, digester) = resume(job, size, size).await.map_err(|e| target(job, e))?;
+        return Ok(Begun { writer, digester, at: size, within: Some(store) });
+    }
+    let digester = start(job).map_err(|e| Trouble::Target(e.to_string()))?;
     let writer = match job.entry.store().create(job.permit, &job.image.id, Some(size)).await {
         Ok(writer) => writer,
-        Err(e) if first && matches!(e.kind, StoreErrorKind::AlreadyExists | StoreErrorKind::InUse) => {
-            return Err(Trouble::Occupied);
-        }
+        Err(e) if is_occupied(job, &e) => return Err(Trouble::Occupied),
         Err(e) => return Err(target(job, e)),
     };
     job.fresh.store(false, Ordering::Relaxed);
-    Ok((writer, start(job)?, 0))
+    Ok(Begun { writer, digester, at: 0, within: None })
 }
 
-fn start(job: &Job<'_>) -> Result<Digester, Trouble> {
-    Digester::start(&job.seal.algo).map_err(|e| Trouble::Target(e.to_string()))
+/// Has the back end copy by itself from a store that is in the same cluster; gives that store. Its copy cannot be made
+/// slower, so a rate forbids it; and what goes wrong with it may go well in a stream.
+async fn within(job: &Job<'_>, places: &[Place], size: u64) -> Result<Option<String>, Trouble> {
+    if job.app.config.copies.rate_mib_s > 0 {
+        return Ok(None);
+    }
+    for (source, url) in places {
+        let told = |done| {
+            job.progress.set(done);
+            job.progress.read_from(source.id());
+        };
+        match job.entry.store().copy_within(job.permit, &job.image.id, url, size, &told).await {
+            Ok(false) => {}
+            Ok(true) => {
+                job.fresh.store(false, Ordering::Relaxed);
+                told(size);
+                metrics::counter!("fanlight_copy_bytes_total", "store" => job.entry.id().to_owned()).increment(size);
+                return Ok(Some(source.id().to_owned()));
+            }
+            Err(e) if is_occupied(job, &e) => return Err(Trouble::Occupied),
+            Err(error) => {
+                job.fresh.store(false, Ordering::Relaxed);
+                job.progress.set(0);
+                if error.kind == StoreErrorKind::NoSpace {
+                    return Err(target(job, error));
+                }
+                tracing::warn!(image.id = job.image.id, store = job.entry.id(), source = source.id(), %error, "the cluster's own copy failed; the data are streamed");
+                job.discard().await.map_err(Trouble::Target)?;
+                return Ok(None);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Something lies where nothing of ours does.
+fn is_occupied(job: &Job<'_>, e: &StoreError) -> bool {
+    job.fresh.load(Ordering::Relaxed) && matches!(e.kind, StoreErrorKind::AlreadyExists | StoreErrorKind::InUse)
+}
+
+fn start(job: &Job<'_>) -> Result<Digester, StoreError> {
+    Digester::start(&job.seal.algo).map_err(|e| StoreError::permanent(StoreErrorKind::Unexpected, e.to_string()))
 }
 
 /// The interrupted write; its first `at` bytes are hashed as the store gives them back.
-async fn resume(job: &Job<'_>, digester: &mut Digester, size: u64, at: u64) -> Result<Box<dyn Writer>, StoreError> {
+async fn resume(job: &Job<'_>, size: u64, at: u64) -> Result<(Box<dyn Writer>, Digester), StoreError> {
+    let mut digester = start(job)?;
     let mut writer = job.entry.store().resume(job.permit, &job.image.id, size, at).await?;
     let mut offset = 0;
     while offset < at {
@@ -98,7 +150,7 @@ async fn resume(job: &Job<'_>, digester: &mut Digester, size: u64, at: u64) -> R
         digester.update(writer.read_back(offset, len).await?).await;
         offset += len as u64;
     }
-    Ok(writer)
+    Ok((writer, digester))
 }
 
 async fn flow(

@@ -30,6 +30,8 @@ const PATIENCE: u32 = 3;
 /// What a `ceph.conf` without one gives.
 const NO_FSID: &str = "00000000-0000-0000-0000-000000000000";
 const LAYERING: u64 = 1;
+/// Longer than any copy takes, and not more than a clock can add.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -72,7 +74,7 @@ pub(super) struct Pool {
 impl Connection {
     /// Reads `ceph.conf`, connects to nothing. A file that is not there is a store that does not work yet.
     pub fn new(config: RbdConfig) -> Self {
-        let fsid = configure(&config).and_then(|c| c.option("fsid").map_err(at("fsid"))).ok();
+        let fsid = configure(&config, &[]).and_then(|c| c.option("fsid").map_err(at("fsid"))).ok();
         let fsid = Mutex::new(fsid.filter(|id| !id.is_empty() && id != NO_FSID));
         let (live, turn, reached) = (Mutex::default(), tokio::sync::Mutex::default(), OnceLock::new());
         Self { config, threads: Threads::new(THREADS), live, turn, fsid, reached }
@@ -126,7 +128,7 @@ impl Connection {
             }
         }
         let config = self.config.clone();
-        let result = self.threads.run("connect", self.limit(2), move || connect(&config)).await;
+        let result = self.threads.run("connect", self.limit(2), move || connect(&config, &[])).await;
         let mut live = self.live();
         match result {
             Ok(pool) => {
@@ -142,6 +144,23 @@ impl Connection {
                 Err(error)
             }
         }
+    }
+
+    /// The pool in a connection of its own, for work that nothing but [`Connection::shut_out`] can stop. librbd does so
+    /// many things at a time in it as a stream has requests under way.
+    pub async fn apart(&self) -> Result<Arc<Pool>, StoreError> {
+        let config = self.config.clone();
+        let options = [("rbd_concurrent_management_ops", config.in_flight.to_string())];
+        self.threads.run("connect", self.limit(2), move || connect(&config, &options)).await
+    }
+
+    /// Runs a job for as long as it takes, in such a connection.
+    pub async fn work<T, F>(&self, what: &'static str, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, StoreError> + Send + 'static,
+    {
+        self.threads.run(what, FOREVER, job).await
     }
 
     /// Runs a job that blocks, in the pool; gives up after `factor` times the time for one answer.
@@ -191,7 +210,7 @@ impl Connection {
                 live.pool = None;
             }
         }
-        tracing::warn!(pool = self.config.pool, address, "an image never closes: its connection is ended for good");
+        tracing::warn!(pool = self.config.pool, address, "what hangs in a connection is ended: the cluster shuts it out");
         let address = address.to_owned();
         self.call("shut out", 3, move |pool| pool.io.cluster().shut_out(&address).map_err(at("shut out"))).await
     }
@@ -225,13 +244,14 @@ impl Failure {
     }
 }
 
-fn configure(config: &RbdConfig) -> Result<Cluster, StoreError> {
+fn configure(config: &RbdConfig, more: &[(&'static str, String)]) -> Result<Cluster, StoreError> {
     let limit = config.timeout_s.to_string();
     let mut options = vec![
         ("client_mount_timeout", limit.clone()),
         ("rados_mon_op_timeout", limit.clone()),
         ("rados_osd_op_timeout", limit),
     ];
+    options.extend_from_slice(more);
     if let Some(keyring) = &config.keyring {
         options.push(("keyring", keyring.display().to_string()));
     }
@@ -254,8 +274,8 @@ fn configure(config: &RbdConfig) -> Result<Cluster, StoreError> {
     })
 }
 
-fn connect(config: &RbdConfig) -> Result<Arc<Pool>, StoreError> {
-    let cluster = configure(config)?;
+fn connect(config: &RbdConfig, more: &[(&'static str, String)]) -> Result<Arc<Pool>, StoreError> {
+    let cluster = configure(config, more)?;
     cluster.connect().map_err(|e| match e {
         // No keyring, or none that fits the user; a key that is none.
         Errno::NOENT | Errno::INVAL => StoreError {

@@ -26,16 +26,26 @@ pub(super) fn render(fsid: &str, pool: &str, name: &str) -> String {
 
 /// The place in this cluster and pool. Another cluster's or pool's is not ours, whoever says so.
 pub(super) fn parse(url: &str, fsid: &str, pool: &str) -> Result<Place, StoreError> {
-    let bad = || StoreError::permanent(StoreErrorKind::BadUrl, "the location is not one of this store");
-    let rest = url.strip_prefix("rbd://").ok_or_else(bad)?;
-    let parts: Result<Vec<_>, _> = rest.split('/').take(5).map(|part| percent_decode_str(part).decode_utf8()).collect();
-    let parts = parts.map_err(|_| bad())?;
-    let (name, snap) = match parts.as_slice() {
-        [name] => (name, false),
-        [cluster, place, name, snap] if cluster == fsid && place == pool && snap == SNAP => (name, true),
-        _ => return Err(bad()),
+    let place = match parts(url).as_deref() {
+        Some([name]) => Some(Place { name: name.clone(), snap: false }),
+        Some([cluster, place, name, snap]) if cluster == fsid && place == pool && snap == SNAP => {
+            Some(Place { name: name.clone(), snap: true })
+        }
+        _ => None,
     };
-    if valid(name) { Ok(Place { name: name.to_string(), snap }) } else { Err(bad()) }
+    let bad = || StoreError::permanent(StoreErrorKind::BadUrl, "the location is not one of this store");
+    place.filter(|place| valid(&place.name)).ok_or_else(bad)
+}
+
+/// Pool and name of an image anywhere in this cluster. The old form does not say where it is.
+pub(super) fn in_cluster(url: &str, fsid: &str) -> Option<(String, String)> {
+    let [cluster, pool, name, snap] = <[String; 4]>::try_from(parts(url)?).ok()?;
+    (cluster == fsid && snap == SNAP && !pool.is_empty() && valid(&name)).then_some((pool, name))
+}
+
+fn parts(url: &str) -> Option<Vec<String>> {
+    let parts = url.strip_prefix("rbd://")?.split('/').take(5);
+    parts.map(|part| percent_decode_str(part).decode_utf8().ok().map(Into::into)).collect()
 }
 
 /// Refuses what cannot be the name of one of our images.
@@ -68,6 +78,17 @@ mod tests {
     #[test]
     fn the_old_form_is_read() {
         assert_eq!(parse("rbd://a-1", FSID, "images").expect("ours"), Place { name: "a-1".into(), snap: false });
+    }
+
+    #[test]
+    fn images_of_other_pools_are_found_in_the_same_cluster() {
+        let url = render(FSID, "vms/1", "a");
+        assert_eq!(in_cluster(&url, FSID), Some(("vms/1".to_owned(), "a".to_owned())));
+        let other = FSID.replace('b', "c");
+        let bad = [url.replace(FSID, &other), "rbd://a".into(), format!("{url}/x"), format!("rbd://{FSID}//a/snap")];
+        for url in bad {
+            assert_eq!(in_cluster(&url, FSID), None, "{url}");
+        }
     }
 
     #[test]

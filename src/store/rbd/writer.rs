@@ -141,7 +141,7 @@ fn lock(pool: &Pool, image: Image) -> Result<Begun, StoreError> {
 }
 
 /// Why a name is taken: by an object, or by a write that is not finished.
-fn taken(pool: &Pool, name: &str) -> StoreError {
+pub(super) fn taken(pool: &Pool, name: &str) -> StoreError {
     let whole = header::id_of(&pool.io, name).and_then(|id| match id {
         Some(id) => header::whole(&pool.io, &id),
         None => Ok(None),

@@ -4,6 +4,7 @@
 mod clones;
 mod faults;
 mod layout;
+mod within;
 
 use std::{
     path::{Path, PathBuf},

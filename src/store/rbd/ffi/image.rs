@@ -1,16 +1,21 @@
 //! An open image.
 
 use std::{
-    ffi::{CString, c_char},
+    ffi::{CString, c_char, c_int, c_void},
     mem::MaybeUninit,
     ptr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Errno, IoCtx, c_string, check, sys,
+    Errno, IoCtx, Shape, c_string, check,
+    names::Options,
+    sys,
     transfer::{Slot, completion},
 };
 
@@ -116,6 +121,20 @@ impl Image {
         check(unsafe { sys::rbd_resize(self.handle, size) }).map(drop)
     }
 
+    /// Copies what this handle sees, without snapshots, into a new image of the same cluster. Chunks of zeros are left
+    /// out. `begun` counts the bytes that were taken in hand; of those, `rbd_concurrent_management_ops` objects at most
+    /// are not written yet.
+    pub fn copy(&self, to: &IoCtx, name: &str, shape: &Shape, begun: &AtomicU64) -> Result<(), Errno> {
+        let (options, name) = (Options::of(shape)?, c_string(name)?);
+        let arg = ptr::from_ref(begun).cast_mut().cast::<c_void>();
+        // SAFETY: image, context and options are valid, the name for the call; the call ends after the last call of
+        // `told`, which takes `arg` for what it is.
+        check(unsafe {
+            sys::rbd_copy_with_progress3(self.handle, to.handle(), name.as_ptr(), options.handle(), told, arg)
+        })
+        .map(drop)
+    }
+
     /// Takes the exclusive lock and keeps it until the image is closed.
     pub fn lock(&self) -> Result<(), Errno> {
         // SAFETY: the handle is valid.
@@ -178,6 +197,12 @@ impl Image {
         check(unsafe { sys::rbd_snap_get_id(self.handle, name.as_ptr(), &raw mut id) })?;
         Ok(id)
     }
+}
+
+unsafe extern "C" fn told(begun: u64, _total: u64, arg: *mut c_void) -> c_int {
+    // SAFETY: `arg` is the counter that `Image::copy` borrows for as long as its call lasts.
+    unsafe { &*arg.cast::<AtomicU64>() }.store(begun, Ordering::Relaxed);
+    0
 }
 
 impl Drop for Image {

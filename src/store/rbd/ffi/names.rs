@@ -31,16 +31,9 @@ const TRIES: usize = 8;
 
 impl IoCtx {
     pub fn create_image(&self, name: &str, size: u64, shape: &Shape) -> Result<(), Errno> {
-        let options = Options::new();
-        options.number(sys::RBD_IMAGE_OPTION_FORMAT, 2)?;
-        options.number(sys::RBD_IMAGE_OPTION_FEATURES, shape.features)?;
-        options.number(sys::RBD_IMAGE_OPTION_ORDER, u64::from(shape.order))?;
-        if let Some(pool) = &shape.data_pool {
-            options.text(sys::RBD_IMAGE_OPTION_DATA_POOL, pool)?;
-        }
-        let name = c_string(name)?;
+        let (options, name) = (Options::of(shape)?, c_string(name)?);
         // SAFETY: context and options are valid, the name for the call.
-        check(unsafe { sys::rbd_create4(self.handle(), name.as_ptr(), size, options.0) }).map(drop)
+        check(unsafe { sys::rbd_create4(self.handle(), name.as_ptr(), size, options.handle()) }).map(drop)
     }
 
     /// Removes an image that has no snapshots and that nobody has open for writing.
@@ -135,14 +128,25 @@ unsafe fn owned(text: *const c_char) -> String {
 }
 
 /// `rbd_image_options_t`
-struct Options(sys::rbd_image_options_t);
+pub(super) struct Options(sys::rbd_image_options_t);
 
 impl Options {
-    fn new() -> Self {
+    pub fn of(shape: &Shape) -> Result<Self, Errno> {
         let mut options = ptr::null_mut();
         // SAFETY: writes the handle.
         unsafe { sys::rbd_image_options_create(&raw mut options) };
-        Self(options)
+        let options = Self(options);
+        options.number(sys::RBD_IMAGE_OPTION_FORMAT, 2)?;
+        options.number(sys::RBD_IMAGE_OPTION_FEATURES, shape.features)?;
+        options.number(sys::RBD_IMAGE_OPTION_ORDER, u64::from(shape.order))?;
+        if let Some(pool) = &shape.data_pool {
+            options.text(sys::RBD_IMAGE_OPTION_DATA_POOL, pool)?;
+        }
+        Ok(options)
+    }
+
+    pub fn handle(&self) -> sys::rbd_image_options_t {
+        self.0
     }
 
     fn number(&self, name: i32, value: u64) -> Result<(), Errno> {
@@ -159,7 +163,7 @@ impl Options {
 
 impl Drop for Options {
     fn drop(&mut self) {
-        // SAFETY: made by `new` and destroyed once.
+        // SAFETY: made by `of` and destroyed once.
         unsafe { sys::rbd_image_options_destroy(self.0) };
     }
 }

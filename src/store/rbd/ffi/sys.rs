@@ -14,6 +14,7 @@ pub type rbd_image_t = *mut c_void;
 pub type rbd_completion_t = *mut c_void;
 pub type rbd_image_options_t = *mut c_void;
 pub type rbd_callback_t = unsafe extern "C" fn(rbd_completion_t, *mut c_void);
+pub type librbd_progress_fn_t = unsafe extern "C" fn(u64, u64, *mut c_void) -> c_int;
 
 pub const RBD_IMAGE_OPTION_FORMAT: c_int = 0;
 pub const RBD_IMAGE_OPTION_FEATURES: c_int = 1;
@@ -87,6 +88,14 @@ unsafe extern "C" {
     ) -> c_int;
     pub fn rbd_aio_close(image: rbd_image_t, completion: rbd_completion_t) -> c_int;
     pub fn rbd_resize(image: rbd_image_t, size: u64) -> c_int;
+    pub fn rbd_copy_with_progress3(
+        image: rbd_image_t,
+        io: rados_ioctx_t,
+        name: *const c_char,
+        opts: rbd_image_options_t,
+        told: librbd_progress_fn_t,
+        arg: *mut c_void,
+    ) -> c_int;
     pub fn rbd_stat(image: rbd_image_t, info: *mut rbd_image_info_t, size: usize) -> c_int;
     pub fn rbd_get_features(image: rbd_image_t, features: *mut u64) -> c_int;
     pub fn rbd_get_id(image: rbd_image_t, id: *mut c_char, len: usize) -> c_int;
