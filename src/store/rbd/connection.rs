@@ -210,7 +210,11 @@ impl Connection {
                 live.pool = None;
             }
         }
-        tracing::warn!(pool = self.config.pool, address, "what hangs in a connection is ended: the cluster shuts it out");
+        tracing::warn!(
+            pool = self.config.pool,
+            address,
+            "what hangs in a connection is ended: the cluster shuts it out"
+        );
         let address = address.to_owned();
         self.call("shut out", 3, move |pool| pool.io.cluster().shut_out(&address).map_err(at("shut out"))).await
     }

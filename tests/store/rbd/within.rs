@@ -94,7 +94,13 @@ async fn a_copy_that_is_given_up_ends_in_the_cluster_too() {
     let _turn = shared().await;
     let (source, name, data) = (cluster.store(), name(), noise(384 << 20));
     // Few small objects at a time, so that it lasts.
-    let slow = RbdConfig { in_flight: 1, chunk_size_mib: 1, pool: "vms".into(), user: "nova-direct".into(), ..cluster.config() };
+    let slow = RbdConfig {
+        in_flight: 1,
+        chunk_size_mib: 1,
+        pool: "vms".into(),
+        user: "nova-direct".into(),
+        ..cluster.config()
+    };
     let target = RbdStore::new(slow);
     let size = data.len() as u64;
     let from = put(&source, &name, &data, Some(size)).await;
@@ -105,7 +111,8 @@ async fn a_copy_that_is_given_up_ends_in_the_cluster_too() {
         let told = |bytes| done.store(bytes, Ordering::Relaxed);
         let permit = permit();
         let copy = target.copy_within(&permit, &name, &from, size, &told);
-        assert!(timeout(Duration::from_millis(500), copy).await.is_err(), "it was over before it could be given up");
+        let ended = timeout(Duration::from_millis(500), copy).await;
+        assert!(ended.is_err(), "it was over before it could be given up: {ended:?}");
         // The one who copies still has the image open: the cluster has to part them.
         let discarded = timeout(Duration::from_secs(20), target.discard(&permit, &name)).await.expect("in time");
         discarded.expect("discarded");

@@ -126,6 +126,9 @@ impl Image {
     /// are not written yet.
     pub fn copy(&self, to: &IoCtx, name: &str, shape: &Shape, begun: &AtomicU64) -> Result<(), Errno> {
         let (options, name) = (Options::of(shape)?, c_string(name)?);
+        // Else they are those of the source, which need not fit other objects.
+        options.number(sys::RBD_IMAGE_OPTION_STRIPE_UNIT, 1 << shape.order)?;
+        options.number(sys::RBD_IMAGE_OPTION_STRIPE_COUNT, 1)?;
         let arg = ptr::from_ref(begun).cast_mut().cast::<c_void>();
         // SAFETY: image, context and options are valid, the name for the call; the call ends after the last call of
         // `told`, which takes `arg` for what it is.

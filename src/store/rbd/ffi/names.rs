@@ -149,7 +149,7 @@ impl Options {
         self.0
     }
 
-    fn number(&self, name: i32, value: u64) -> Result<(), Errno> {
+    pub fn number(&self, name: i32, value: u64) -> Result<(), Errno> {
         // SAFETY: the handle is valid.
         check(unsafe { sys::rbd_image_options_set_uint64(self.0, name, value) }).map(drop)
     }
