@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Kind, Result},
     format::Inspector,
     notify, placement, protect, quota,
-    store::{Entry, StoreError, StoreErrorKind, Writer},
+    store::{Entry, InFlight, StoreError, StoreErrorKind, Writer},
 };
 
 /// What the client said about the data beside the data.
@@ -54,28 +54,35 @@ where
         check_state(&image)?;
 
         // quota, placement
-        let (begin, ranked) = prepare(app, ctx, &image, &request)?;
+        let (begin, ranked, busy) = prepare(app, ctx, &image, &request)?;
 
         // queued → saving, reservation and lease in one transaction; what was decided holds for the row as it was read
         match app.db.begin_upload(&permit, &image, begin).await {
             Err(e) if e.kind() == Kind::Conflict && again(&mut tries).await => {}
             ticket => {
                 let (app, ctx, ticket, declared) = (app.clone(), ctx.clone(), ticket?, request.declared);
-                break Run { app, ctx, permit, image, ticket, ranked, declared };
+                break Run { app, ctx, permit, image, ticket, ranked, declared, _busy: busy };
             }
         }
     };
     tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
 }
 
-/// What the upload begins with, and the stores to try, best first.
-fn prepare(app: &App, ctx: &Context, image: &Image, wish: &UploadRequest) -> Result<(BeginUpload, Vec<String>)> {
+/// What the upload begins with, and the stores to try, best first. The first one is busy with it from now on, so that
+/// those who come at the same time see it.
+fn prepare(
+    app: &App,
+    ctx: &Context,
+    image: &Image,
+    wish: &UploadRequest,
+) -> Result<(BeginUpload, Vec<String>, Option<InFlight>)> {
     quota::check_size(&app.config.quota, wish.declared.unwrap_or(0))?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
     let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(&s)).collect();
     let request = placement::Request { image, size: wish.declared, explicit: wish.store.as_deref() };
     let plan = placement::plan(ctx, &request, &candidates)?;
+    let busy = plan.ranked.first().and_then(|id| app.stores.get(id)).map(|entry| entry.enter());
     let begin = BeginUpload {
         store: plan.ranked.first().ok_or_else(|| no_store(None))?.clone(),
         declared: wish.declared,
@@ -84,7 +91,7 @@ fn prepare(app: &App, ctx: &Context, image: &Image, wish: &UploadRequest) -> Res
         boot: app.boot.clone(),
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
-    Ok((begin, plan.ranked))
+    Ok((begin, plan.ranked, busy))
 }
 
 fn check_state(image: &Image) -> Result<()> {
@@ -112,6 +119,7 @@ struct Run {
     ticket: Upload,
     ranked: Vec<String>,
     declared: Option<u64>,
+    _busy: Option<InFlight>,
 }
 
 /// What has been learned about the data when all of it has arrived.
@@ -147,7 +155,6 @@ impl Run {
         let prepare = notify::image_prepare(&protect::told(&self.ctx, &self.image)?, &self.ticket.store);
         self.app.record(&[prepare]).await;
         let (entry, mut writer) = self.open_writer().await?;
-        let _busy = entry.enter();
         match self.receive(body, &entry, writer.as_mut()).await {
             Ok(received) => self.publish(&entry, writer, received).await,
             Err(error) => {
@@ -195,6 +202,7 @@ impl Run {
             let Some(entry) = self.app.stores.get(&id) else { continue };
             if id != self.ticket.store {
                 self.app.db.move_upload(&mut self.ticket, &id).await?;
+                self._busy = Some(entry.enter());
             }
             match entry.store().create(&self.permit, &self.image.id, self.declared).await {
                 Ok(writer) => return Ok((entry, writer)),

@@ -23,6 +23,8 @@ fn order(candidates: &[Candidate]) -> Vec<String> {
 fn built_in_goes_by_weight_then_room_then_id() {
     let stores = [candidate("c", 0, 500), candidate("a", 0, 500), candidate("b", 0, 900), candidate("z", 1, 1)];
     assert_eq!(order(&stores), ["z", "b", "a", "c"]);
+    let busy = Candidate { in_flight: 81, ..candidate("b", 0, 900) };
+    assert_eq!(order(&[busy, candidate("c", 0, 500)]), ["c", "b"]);
 }
 
 fn refused(codes: &[&str]) -> Kind {
@@ -144,6 +146,21 @@ mod plans {
         assert!(plan.decided_by.starts_with("most-free@sha256:"), "{}", plan.decided_by);
         assert_eq!(plan.fallback, None);
         assert_eq!(planned(&ctx, &[candidate("a", 5, 300), candidate("b", 0, 700)]).ranked, ["a", "b"]);
+    }
+
+    #[test]
+    fn uploads_under_way_turn_the_next_one_elsewhere() {
+        let ctx = shipped();
+        for weight in [0, 20] {
+            let mut stores = [candidate("a", weight, 502), candidate("b", weight, 500)];
+            let mut first = Vec::new();
+            for _ in 0..4 {
+                let chosen = planned(&ctx, &stores).ranked.remove(0);
+                stores.iter_mut().filter(|c| c.facts.id == chosen).for_each(|c| c.in_flight += 1);
+                first.push(chosen);
+            }
+            assert_eq!(first, ["a", "b", "a", "b"], "weight {weight}");
+        }
     }
 
     #[test]

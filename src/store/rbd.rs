@@ -44,8 +44,6 @@ const ROOM_AGE: Duration = Duration::from_secs(60);
 /// Images that are looked at in one call, and such calls at a time, when all are listed.
 const BATCH: usize = 64;
 const BATCHES: usize = 4;
-/// Times the time for one answer after which a close is believed never to end.
-const CLOSE_FACTOR: u32 = 8;
 /// Between two tries to remove an image that another client has open.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -109,19 +107,11 @@ impl RbdStore {
     }
 
     /// Closes the image that a write of this process has open under this name.
-    ///
-    /// A close that is caught in the middle by an osd that dies may never end, not even when the osd is back. Then only
-    /// the cluster can part the image from its client.
     async fn close_own(&self, name: &str) -> Result<(), StoreError> {
         let Some(held) = self.writes().get(name).cloned() else { return Ok(()) };
         held.close();
-        if timeout(self.connection.limit(3), held.wait_closed()).await.is_err() {
-            if held.closing_for() < self.connection.limit(CLOSE_FACTOR) {
-                return Err(no_answer("close"));
-            }
-            self.connection.shut_out(held.address()).await?;
-        }
-        self.writes().retain(|_, other| !Arc::ptr_eq(other, &held) && !other.is_closed());
+        timeout(self.connection.limit(3), held.wait_closed()).await.map_err(|_| no_answer("close"))?;
+        self.writes().retain(|_, held| !held.is_closed());
         Ok(())
     }
 

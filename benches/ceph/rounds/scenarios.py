@@ -15,7 +15,7 @@ from .clusters import Busy
 
 MIB = 1 << 20
 STREAMS = 8
-SPREAD_MIB = 64
+SPREAD_MIB = 128
 """Size of each of the parallel uploads."""
 
 

@@ -264,8 +264,9 @@ fn configure(config: &RbdConfig, more: &[(&'static str, String)]) -> Result<Clus
         ("objecter_inflight_op_bytes", "0"),
         ("objecter_inflight_ops", "0"),
         ("rbd_cache", "false"),
-        // A buffer is not changed while its write is under way, so librbd need not copy it.
-        ("rbd_disable_zero_copy_writes", "false"),
+        // Without a copy a write ends only when the connection to its osd has let go of the buffer, which may be long after
+        // the osd died.
+        ("rbd_disable_zero_copy_writes", "true"),
         // What matters is in the errors; `ceph.conf` may name a log file.
         ("err_to_stderr", "false"),
         ("log_to_stderr", "false"),

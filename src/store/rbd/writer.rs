@@ -1,4 +1,4 @@
-//! Writing an image: bytes are gathered to whole objects, several of which are on their way at a time.
+//! Writing an image: bytes are gathered to large requests, several of which are on their way at a time.
 //!
 //! The image has its final name from the start; what makes it whole is the snapshot. A writer knows its image by the
 //! internal id, so that one that was believed dead neither publishes nor removes the image that took its place. After
@@ -6,16 +6,12 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     connection::{Connection, Pool},
@@ -34,31 +30,21 @@ const EXCLUSIVE_LOCK: u64 = 4;
 const GROW_MIN: u64 = 128 << 20;
 const GROW_MAX: u64 = 8 << 30;
 
+/// Bytes of one request at most. librbd copies them, so a request under way takes twice this; objects as a whole are no
+/// faster.
+const UNIT: u64 = 4 << 20;
+
 /// The open image of a write, which a discard takes away from it.
 #[derive(Debug)]
 pub(super) struct Held {
     image: Mutex<Option<Arc<Image>>>,
     closed: watch::Receiver<()>,
-    /// Of the connection that has it open.
-    address: String,
-    closing: OnceLock<Instant>,
 }
 
 impl Held {
-    fn new(image: Image, pool: &Pool) -> Self {
+    fn new(image: Image) -> Self {
         let closed = image.closed();
-        let (image, address) = (Mutex::new(Some(Arc::new(image))), pool.address.clone());
-        Self { image, closed, address, closing: OnceLock::new() }
-    }
-
-    /// By which the cluster knows the connection that has the image open.
-    pub fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// How long it has been closing.
-    pub fn closing_for(&self) -> Duration {
-        self.closing.get().map_or(Duration::ZERO, Instant::elapsed)
+        Self { image: Mutex::new(Some(Arc::new(image))), closed }
     }
 
     fn get(&self) -> Result<Arc<Image>, StoreError> {
@@ -68,7 +54,6 @@ impl Held {
 
     /// Begins to close the image; calls under way on it end first.
     pub fn close(&self) {
-        self.closing.get_or_init(Instant::now);
         drop(self.image.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -97,7 +82,7 @@ pub(super) fn begin(pool: &Pool, name: &str, size: u64) -> Result<Begun, StoreEr
         Err(Errno::EXIST) => return Err(taken(pool, name)),
         Err(e) => return Err(failed("create", e)),
     }
-    let begun = Image::open(&pool.io, name, None, Mode::Write).map_err(at("open")).and_then(|image| lock(pool, image));
+    let begun = Image::open(&pool.io, name, None, Mode::Write).map_err(at("open")).and_then(lock);
     begun.inspect_err(|_| {
         // What cannot be removed now is partial data, which the reaper finds.
         let _ = pool.io.remove_image(name);
@@ -115,7 +100,7 @@ pub(super) fn resume(pool: &Pool, name: &str, size: u64, offset: u64) -> Result<
         }
         _ => return Err(gone()),
     }
-    let mut begun = lock(pool, Image::open(&pool.io, name, None, Mode::Write).map_err(at("open"))?)?;
+    let mut begun = lock(Image::open(&pool.io, name, None, Mode::Write).map_err(at("open"))?)?;
     let image = begun.held.get()?;
     image.resize(offset).map_err(at("forget"))?;
     begun.size = size.max(offset);
@@ -124,7 +109,7 @@ pub(super) fn resume(pool: &Pool, name: &str, size: u64, offset: u64) -> Result<
 }
 
 /// With the lock in hand every later step is bounded; without, a flush may wait for it for ever.
-fn lock(pool: &Pool, image: Image) -> Result<Begun, StoreError> {
+fn lock(image: Image) -> Result<Begun, StoreError> {
     let result = (|| {
         if image.features().map_err(at("features"))? & EXCLUSIVE_LOCK != 0 {
             image.lock().map_err(at("lock"))?;
@@ -132,7 +117,7 @@ fn lock(pool: &Pool, image: Image) -> Result<Begun, StoreError> {
         Ok((image.id().map_err(at("id"))?, image.extent().map_err(at("size"))?))
     })();
     match result {
-        Ok((id, (size, object))) => Ok(Begun { held: Held::new(image, pool), id, size, object: object.max(1) }),
+        Ok((id, (size, object))) => Ok(Begun { held: Held::new(image), id, size, object: object.max(1) }),
         Err(e) => {
             image.close();
             Err(e)
@@ -165,7 +150,8 @@ pub(super) struct RbdWriter {
     url: String,
     /// Of the image, now.
     size: u64,
-    object: u64,
+    /// Of a request; no more than an object.
+    unit: u64,
     grow: u64,
     /// Where the buffer begins.
     offset: u64,
@@ -184,7 +170,8 @@ impl RbdWriter {
         let (buffer, under_way, spare) = (Vec::new(), VecDeque::new(), Vec::new());
         let url = url::render(&pool.fsid, &connection.config.pool, name);
         let (name, grow, broken) = (name.to_owned(), GROW_MIN, false);
-        Self { connection, pool, held, name, id, url, size, object, grow, offset, buffer, under_way, spare, broken }
+        let unit = object.min(UNIT);
+        Self { connection, pool, held, name, id, url, size, unit, grow, offset, buffer, under_way, spare, broken }
     }
 
     pub fn held(&self) -> &Arc<Held> {
@@ -200,7 +187,7 @@ impl RbdWriter {
 
     async fn gather(&mut self, mut rest: &[u8]) -> Result<(), StoreError> {
         while !rest.is_empty() {
-            let block = self.object.saturating_sub(self.offset.checked_rem(self.object).unwrap_or(0));
+            let block = self.unit.saturating_sub(self.offset.checked_rem(self.unit).unwrap_or(0));
             let block = usize::try_from(block).unwrap_or(usize::MAX);
             if self.buffer.capacity() == 0 {
                 self.buffer.reserve_exact(block);
