@@ -110,7 +110,10 @@ impl RbdStore {
     async fn close_own(&self, name: &str) -> Result<(), StoreError> {
         let Some(held) = self.writes().get(name).cloned() else { return Ok(()) };
         held.close();
-        timeout(self.connection.limit(3), held.wait_closed()).await.map_err(|_| no_answer("close"))?;
+        if timeout(self.connection.limit(1), held.wait_closed()).await.is_err() {
+            self.connection.update_map(held.cluster()).await?;
+            timeout(self.connection.limit(1), held.wait_closed()).await.map_err(|_| no_answer("close"))?;
+        }
         self.writes().retain(|_, held| !held.is_closed());
         Ok(())
     }

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use super::{
     errors::{self, at, failed, no_answer},
@@ -40,6 +43,8 @@ pub(super) struct Connection {
     live: Mutex<Live>,
     /// Held by the one who connects.
     turn: tokio::sync::Mutex<()>,
+    /// Held while a connection waits for a map, which may be for as long as the monitors are away.
+    map: Arc<Semaphore>,
     /// Of the cluster, or what the configuration file says before it was reached.
     fsid: Mutex<Option<String>>,
     reached: OnceLock<()>,
@@ -77,7 +82,8 @@ impl Connection {
         let fsid = configure(&config, &[]).and_then(|c| c.option("fsid").map_err(at("fsid"))).ok();
         let fsid = Mutex::new(fsid.filter(|id| !id.is_empty() && id != NO_FSID));
         let (live, turn, reached) = (Mutex::default(), tokio::sync::Mutex::default(), OnceLock::new());
-        Self { config, threads: Threads::new(THREADS), live, turn, fsid, reached }
+        let map = Arc::new(Semaphore::new(1));
+        Self { config, threads: Threads::new(THREADS), live, turn, map, fsid, reached }
     }
 
     /// The cluster's id, as far as it is known: a `ceph.conf` need not say it.
@@ -201,6 +207,18 @@ impl Connection {
         result
     }
 
+    /// Has a connection, which may be an older one, hear which osds are gone. By itself it asks only while a request waits
+    /// for ten seconds, and until it knows it keeps what was on its way to such an osd, and the write that this was for.
+    pub async fn update_map(&self, cluster: &Arc<Cluster>) -> Result<(), StoreError> {
+        let Ok(turn) = Arc::clone(&self.map).try_acquire_owned() else { return Err(no_answer("map")) };
+        let cluster = Arc::clone(cluster);
+        let update = move || {
+            let _turn = turn;
+            cluster.update_map().map_err(at("map"))
+        };
+        self.threads.run("map", self.limit(1), update).await
+    }
+
     /// Ends the connection of this address for good: the cluster refuses it from now on, so that what hangs in it holds
     /// no image any more. Everything else that runs in it fails too.
     pub async fn shut_out(&self, address: &str) -> Result<(), StoreError> {
@@ -264,9 +282,9 @@ fn configure(config: &RbdConfig, more: &[(&'static str, String)]) -> Result<Clus
         ("objecter_inflight_op_bytes", "0"),
         ("objecter_inflight_ops", "0"),
         ("rbd_cache", "false"),
-        // Without a copy a write ends only when the connection to its osd has let go of the buffer, which may be long after
-        // the osd died.
-        ("rbd_disable_zero_copy_writes", "true"),
+        // A buffer is not changed while its write is under way, so librbd need not copy it. Such a write ends when the
+        // connection to its osd lets go of the buffer: see `Connection::update_map`.
+        ("rbd_disable_zero_copy_writes", "false"),
         // What matters is in the errors; `ceph.conf` may name a log file.
         ("err_to_stderr", "false"),
         ("log_to_stderr", "false"),

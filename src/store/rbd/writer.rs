@@ -1,4 +1,4 @@
-//! Writing an image: bytes are gathered to large requests, several of which are on their way at a time.
+//! Writing an image: bytes are gathered to whole objects, several of which are on their way at a time.
 //!
 //! The image has its final name from the start; what makes it whole is the snapshot. A writer knows its image by the
 //! internal id, so that one that was believed dead neither publishes nor removes the image that took its place. After
@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     connection::{Connection, Pool},
     errors::{at, failed, no_answer},
-    ffi::{self, Errno, Image, Mode, Transfer},
+    ffi::{self, Cluster, Errno, Image, Mode, Transfer},
     header,
     reader::all_zero,
     remove,
@@ -30,21 +30,23 @@ const EXCLUSIVE_LOCK: u64 = 4;
 const GROW_MIN: u64 = 128 << 20;
 const GROW_MAX: u64 = 8 << 30;
 
-/// Bytes of one request at most. librbd copies them, so a request under way takes twice this; objects as a whole are no
-/// faster.
-const UNIT: u64 = 4 << 20;
-
 /// The open image of a write, which a discard takes away from it.
 #[derive(Debug)]
 pub(super) struct Held {
     image: Mutex<Option<Arc<Image>>>,
     closed: watch::Receiver<()>,
+    /// That has it open: not always the one that the store uses now.
+    cluster: Arc<Cluster>,
 }
 
 impl Held {
     fn new(image: Image) -> Self {
-        let closed = image.closed();
-        Self { image: Mutex::new(Some(Arc::new(image))), closed }
+        let (closed, cluster) = (image.closed(), Arc::clone(image.cluster()));
+        Self { image: Mutex::new(Some(Arc::new(image))), closed, cluster }
+    }
+
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
     }
 
     fn get(&self) -> Result<Arc<Image>, StoreError> {
@@ -150,8 +152,7 @@ pub(super) struct RbdWriter {
     url: String,
     /// Of the image, now.
     size: u64,
-    /// Of a request; no more than an object.
-    unit: u64,
+    object: u64,
     grow: u64,
     /// Where the buffer begins.
     offset: u64,
@@ -170,8 +171,7 @@ impl RbdWriter {
         let (buffer, under_way, spare) = (Vec::new(), VecDeque::new(), Vec::new());
         let url = url::render(&pool.fsid, &connection.config.pool, name);
         let (name, grow, broken) = (name.to_owned(), GROW_MIN, false);
-        let unit = object.min(UNIT);
-        Self { connection, pool, held, name, id, url, size, unit, grow, offset, buffer, under_way, spare, broken }
+        Self { connection, pool, held, name, id, url, size, object, grow, offset, buffer, under_way, spare, broken }
     }
 
     pub fn held(&self) -> &Arc<Held> {
@@ -187,7 +187,7 @@ impl RbdWriter {
 
     async fn gather(&mut self, mut rest: &[u8]) -> Result<(), StoreError> {
         while !rest.is_empty() {
-            let block = self.unit.saturating_sub(self.offset.checked_rem(self.unit).unwrap_or(0));
+            let block = self.object.saturating_sub(self.offset.checked_rem(self.object).unwrap_or(0));
             let block = usize::try_from(block).unwrap_or(usize::MAX);
             if self.buffer.capacity() == 0 {
                 self.buffer.reserve_exact(block);

@@ -121,6 +121,12 @@ impl Cluster {
         check(unsafe { sys::rados_blocklist_add(self.handle, address.as_ptr().cast_mut(), 0) }).map(drop)
     }
 
+    /// Waits until this client has the newest map of the osds.
+    pub fn update_map(&self) -> Result<(), Errno> {
+        // SAFETY: the cluster is connected.
+        check(unsafe { sys::rados_wait_for_latest_osdmap(self.handle) }).map(drop)
+    }
+
     /// The names of all pools.
     pub fn pools(&self) -> Result<Vec<String>, Errno> {
         let mut names = vec![0_u8; 4096];

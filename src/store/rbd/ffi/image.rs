@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Errno, IoCtx, Shape, c_string, check,
+    Cluster, Errno, IoCtx, Shape, c_string, check,
     names::Options,
     sys,
     transfer::{Slot, completion},
@@ -70,6 +70,10 @@ impl Image {
         })?;
         let (open, closed) = watch::channel(());
         Ok(Self { handle, io: Arc::clone(io), open: Some(open), closed, told: None })
+    }
+
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        self.io.cluster()
     }
 
     pub(super) fn handle(&self) -> sys::rbd_image_t {

@@ -8,6 +8,7 @@ pub use ceph::rados::{
     rados_buffer_free, rados_cluster_fsid, rados_conf_get, rados_conf_read_file, rados_conf_set, rados_connect,
     rados_create2, rados_exec, rados_get_instance_id, rados_ioctx_create, rados_ioctx_destroy, rados_ioctx_get_id,
     rados_ioctx_t, rados_mon_command, rados_pool_list, rados_shutdown, rados_stat, rados_t,
+    rados_wait_for_latest_osdmap,
 };
 
 pub type rbd_image_t = *mut c_void;
