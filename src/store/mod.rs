@@ -55,9 +55,11 @@ pub trait Store: Send + Sync {
 
     /// Copies the object of `size` bytes at `url`, which is another store's, without its bytes passing through here, if
     /// this back end can reach it and knows a way; `false` when not, and then nothing was done. The copy is a write of
-    /// `name` that was interrupted after its last byte: [`Store::resume`] goes on with it. On an error, and when it is
-    /// given up, something may be there for [`Store::discard`], but for [`StoreErrorKind::AlreadyExists`] and
-    /// [`StoreErrorKind::InUse`]. The data are as good as the back end: check them.
+    /// `name` that was interrupted after its last byte: [`Store::resume`] goes on with it. The data are as good as the back
+    /// end: check them.
+    ///
+    /// INVARIANT: on [`StoreErrorKind::AlreadyExists`] and [`StoreErrorKind::InUse`] the name is another's, on any other
+    /// error what lies there is of this copy, for [`Store::discard`].
     async fn copy_within(
         &self,
         _permit: &Permit,

@@ -183,8 +183,7 @@ impl Store for RbdStore {
         told: Told<'_>,
     ) -> Result<bool, StoreError> {
         Self::covered(permit, name)?;
-        let fsid = self.connection.pool().await?.fsid.clone();
-        match url::in_cluster(url, &fsid) {
+        match self.connection.fsid().and_then(|fsid| url::in_cluster(url, &fsid)) {
             Some(from) => within::copy(&self.connection, from, name, size, told).await,
             None => Ok(false),
         }

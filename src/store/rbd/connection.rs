@@ -219,21 +219,9 @@ impl Connection {
         self.threads.run("map", self.limit(1), update).await
     }
 
-    /// Ends the connection of this address for good: the cluster refuses it from now on, so that what hangs in it holds
-    /// no image any more. Everything else that runs in it fails too.
-    pub async fn shut_out(&self, address: &str) -> Result<(), StoreError> {
-        {
-            let mut live = self.live();
-            if live.pool.as_ref().is_some_and(|pool| pool.address == address) {
-                live.pool = None;
-            }
-        }
-        tracing::warn!(
-            pool = self.config.pool,
-            address,
-            "what hangs in a connection is ended: the cluster shuts it out"
-        );
-        let address = address.to_owned();
+    /// Ends a connection that was made by [`Connection::apart`]: the cluster refuses it from now on, so that what runs in
+    /// it fails and holds no image any more.
+    pub async fn shut_out(&self, address: String) -> Result<(), StoreError> {
         self.call("shut out", 3, move |pool| pool.io.cluster().shut_out(&address).map_err(at("shut out"))).await
     }
 

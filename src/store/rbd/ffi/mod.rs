@@ -31,9 +31,7 @@ pub(super) use transfer::{Transfer, flush, read, write};
 pub(in crate::store) struct Errno(pub i32);
 
 impl Errno {
-    pub const PERM: Self = Self(1);
     pub const NOENT: Self = Self(2);
-    pub const ACCES: Self = Self(13);
     pub const BUSY: Self = Self(16);
     pub const EXIST: Self = Self(17);
     pub const INVAL: Self = Self(22);
