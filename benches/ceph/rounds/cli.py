@@ -2,20 +2,16 @@
 
 import argparse
 import dataclasses
-import http.client
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 
 from harness import facts, results
 from harness.bench import Bench, Plan
-from harness.cli import words
-from harness.client import Refused
+from harness.cli import guarded, release_build, words
 from harness.targets import Failed, version
 
 from . import report, scenarios
@@ -88,14 +84,6 @@ def make_plan(args):
     return plan
 
 
-def release_build():
-    """Builds if anything changed: figures of an old binary would be figures of another tree."""
-    print("building the release binary", file=sys.stderr)
-    if subprocess.run(["cargo", "build", "--release", "--locked", "--features", "rbd"], cwd=ROOT).returncode != 0:
-        raise Failed("`cargo build --release --features rbd` failed")
-    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute() / "release/fanlight"
-
-
 def collect(args, plan, services, command):
     found = facts.collect(plan, services, command, ROOT)
     for name in ("wrk", "load"):
@@ -107,8 +95,7 @@ def collect(args, plan, services, command):
 
 
 def measure_all(args, plan, command):
-    args.folder.mkdir(parents=True, exist_ok=True)
-    args.binary = args.binary.absolute() if args.binary else release_build()
+    args.binary = args.binary.absolute() if args.binary else release_build("--features", "rbd")
     clusters, services = Clusters(args.objectstore), []
     data = pathlib.Path(tempfile.mkdtemp(prefix="fanlight-", dir=args.folder))
     # In memory: reading the source of an upload must not load the disk under test.
@@ -144,17 +131,11 @@ def main(argv):
         print(report.markdown(results.Results.load(args.show)))
         return 0
     args.folder = args.folder.absolute()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # Where things lie on this machine tells a reader nothing.
-    shown = [f"…/{pathlib.Path(word).name}" if word.startswith("/") else word for word in argv]
     began = time.monotonic()
-    try:
-        found = measure_all(args, make_plan(args), " ".join(["benches/ceph/run", *shown]))
-    except (Failed, Refused, OSError, RuntimeError, http.client.HTTPException) as error:
-        print(f"benches/ceph/run: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    measure = lambda command: measure_all(args, make_plan(args), command)  # noqa: E731
+    found, code = guarded("benches/ceph/run", argv, args.folder, measure)
+    if found is None:
+        return code
     print("\n" + report.markdown(found))
     whole = not args.quick and args.only == list(scenarios.PARTS) and args.objectstore == "bluestore" and not args.store
     if whole and not args.no_page:

@@ -1,6 +1,7 @@
 """The command line: options, set-up, the parts in order, and the clean-up whatever happens."""
 
 import argparse
+import contextlib
 import fcntl
 import http.client
 import os
@@ -113,11 +114,11 @@ def make_plan(args):
     return plan
 
 
-def release_build():
+def release_build(*more):
     """Builds if anything changed: figures of an old binary would be figures of another tree."""
     print("building the release binary", file=sys.stderr)
-    if subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT).returncode != 0:
-        raise Failed("`cargo build --release` failed")
+    if subprocess.run(["cargo", "build", "--release", "--locked", *more], cwd=ROOT).returncode != 0:
+        raise Failed(" ".join(["`cargo build --release", *more]) + "` failed")
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute() / "release/fanlight"
 
 
@@ -141,16 +142,22 @@ def make_targets(args, data, targets):
         targets.append(Fanlight("fanlight-mariadb", args, data / "mariadb", *addresses[2:], url, database))
 
 
+@contextlib.contextmanager
+def alone(folder):
+    """Two runs at once would take each other's ports, and the machine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"another run uses {folder}") from None
+        yield
+
+
 def measure_all(args, plan, command):
-    args.folder.mkdir(parents=True, exist_ok=True)
     if {"fanlight", "fanlight-mariadb"} & set(args.targets):
         args.binary = args.binary.absolute() if args.binary else release_build()
     running = []
-    lock = open(args.folder / "lock", "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Failed(f"another run uses {args.folder}") from None
     data = pathlib.Path(tempfile.mkdtemp(prefix="fanlight-", dir=args.folder))
     # In memory if there is room: reading the source of an upload must not load the disk under test.
     shared = pathlib.Path("/dev/shm")
@@ -176,7 +183,21 @@ def measure_all(args, plan, command):
             target.close()
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.rmtree(data, ignore_errors=True)
-        lock.close()
+
+
+def guarded(program, argv, folder, measure):
+    """Gives `measure` the command line as a reader may see it; its results, or `None` and the exit code after its error."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Where things lie on this machine tells a reader nothing.
+    shown = [f"…/{pathlib.Path(word).name}" if word.startswith("/") else word for word in argv]
+    try:
+        with alone(folder):
+            return measure(" ".join([program, *shown])), 0
+    except (Failed, Refused, OSError, RuntimeError, http.client.HTTPException) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return None, 1
+    except KeyboardInterrupt:
+        return None, 130
 
 
 def main(argv):
@@ -185,18 +206,11 @@ def main(argv):
         print(report.markdown(results.Results.load(args.show)))
         return 0
     args.folder = args.folder.absolute()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # Where things lie on this machine tells a reader nothing.
-    shown = [f"…/{pathlib.Path(word).name}" if word.startswith("/") else word for word in argv]
-    command = " ".join(["benches/server/run", *shown])
     began = time.monotonic()
-    try:
-        found = measure_all(args, make_plan(args), command)
-    except (Failed, Refused, OSError, RuntimeError, http.client.HTTPException) as error:
-        print(f"benches/server/run: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    measure = lambda command: measure_all(args, make_plan(args), command)  # noqa: E731
+    found, code = guarded("benches/server/run", argv, args.folder, measure)
+    if found is None:
+        return code
     print("\n" + report.markdown(found))
     whole = not args.quick and args.only == list(PARTS) and set(TARGETS[:2]) <= set(args.targets)
     if whole and not args.no_page:
