@@ -111,7 +111,9 @@ impl RbdStore {
         let Some(held) = self.writes().get(name).cloned() else { return Ok(()) };
         held.close();
         if timeout(self.connection.limit(1), held.wait_closed()).await.is_err() {
-            self.connection.update_map(held.cluster()).await?;
+            if let Some(cluster) = held.cluster() {
+                self.connection.update_map(cluster).await?;
+            }
             timeout(self.connection.limit(1), held.wait_closed()).await.map_err(|_| no_answer("close"))?;
         }
         self.writes().retain(|_, held| !held.is_closed());

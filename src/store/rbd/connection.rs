@@ -209,9 +209,8 @@ impl Connection {
 
     /// Has a connection, which may be an older one, hear which osds are gone. By itself it asks only while a request waits
     /// for ten seconds, and until it knows it keeps what was on its way to such an osd, and the write that this was for.
-    pub async fn update_map(&self, cluster: &Arc<Cluster>) -> Result<(), StoreError> {
+    pub async fn update_map(&self, cluster: Arc<Cluster>) -> Result<(), StoreError> {
         let Ok(turn) = Arc::clone(&self.map).try_acquire_owned() else { return Err(no_answer("map")) };
-        let cluster = Arc::clone(cluster);
         let update = move || {
             let _turn = turn;
             cluster.update_map().map_err(at("map"))

@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use async_trait::async_trait;
@@ -35,18 +35,19 @@ const GROW_MAX: u64 = 8 << 30;
 pub(super) struct Held {
     image: Mutex<Option<Arc<Image>>>,
     closed: watch::Receiver<()>,
-    /// That has it open: not always the one that the store uses now.
-    cluster: Arc<Cluster>,
+    /// That has it open: not always the one that the store uses now. An image that is closed needs it no more.
+    cluster: Weak<Cluster>,
 }
 
 impl Held {
     fn new(image: Image) -> Self {
-        let (closed, cluster) = (image.closed(), Arc::clone(image.cluster()));
+        let (closed, cluster) = (image.closed(), Arc::downgrade(image.cluster()));
         Self { image: Mutex::new(Some(Arc::new(image))), closed, cluster }
     }
 
-    pub fn cluster(&self) -> &Arc<Cluster> {
-        &self.cluster
+    /// `None` once the image is closed and the store uses another one.
+    pub fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.cluster.upgrade()
     }
 
     fn get(&self) -> Result<Arc<Image>, StoreError> {
