@@ -106,7 +106,8 @@ impl RbdStore {
         writes.insert(name.to_owned(), Arc::clone(writer.held()));
     }
 
-    /// Closes the image that a write of this process has open under this name.
+    /// Closes the image that a write of this process has open under this name. In a connection that the store has left
+    /// the close may never end; then the cluster ends that connection, so that nothing of the write can come later.
     async fn close_own(&self, name: &str) -> Result<(), StoreError> {
         let Some(held) = self.writes().get(name).cloned() else { return Ok(()) };
         held.close();
@@ -114,9 +115,14 @@ impl RbdStore {
             if let Some(cluster) = held.cluster() {
                 self.connection.update_map(cluster).await?;
             }
-            timeout(self.connection.limit(1), held.wait_closed()).await.map_err(|_| no_answer("close"))?;
+            if timeout(self.connection.limit(2), held.wait_closed()).await.is_err() {
+                if self.connection.is_current(held.address()) {
+                    return Err(no_answer("close"));
+                }
+                self.connection.shut_out(held.address().to_owned()).await?;
+            }
         }
-        self.writes().retain(|_, held| !held.is_closed());
+        self.writes().retain(|_, other| !Arc::ptr_eq(other, &held) && !other.is_closed());
         Ok(())
     }
 

@@ -218,7 +218,12 @@ impl Connection {
         self.threads.run("map", self.limit(1), update).await
     }
 
-    /// Ends a connection that was made by [`Connection::apart`]: the cluster refuses it from now on, so that what runs in
+    /// Whether the store uses the connection of this address now.
+    pub fn is_current(&self, address: &str) -> bool {
+        self.live().pool.as_ref().is_some_and(|pool| pool.address == address)
+    }
+
+    /// Ends a connection that is not the current one: the cluster refuses it from now on, so that what runs in
     /// it fails and holds no image any more.
     pub async fn shut_out(&self, address: String) -> Result<(), StoreError> {
         self.call("shut out", 3, move |pool| pool.io.cluster().shut_out(&address).map_err(at("shut out"))).await

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::store::{StoreError, StoreErrorKind};
 
+/// `object-map` and `fast-diff`, which needs it.
+const OBJECT_MAP: u64 = 8 | 16;
+
 /// Removes the image `name` with its snapshot; also what an earlier call left in the trash.
 pub(super) fn image(pool: &Pool, name: &str) -> Result<(), StoreError> {
     let image = match Image::open(&pool.io, name, None, Mode::Write) {
@@ -20,6 +23,7 @@ pub(super) fn image(pool: &Pool, name: &str) -> Result<(), StoreError> {
         Err(e) => return Err(failed("open", e)),
     };
     let taken = unwatched(pool, &image).and_then(|()| take_snapshot(&image));
+    let taken = taken.and_then(|had_snapshot| if had_snapshot { Ok(true) } else { forget_map(&image).map(|()| false) });
     image.close();
     let had_snapshot = taken?;
     match pool.io.remove_image(name) {
@@ -42,12 +46,9 @@ pub(super) fn unfinished(pool: &Pool, name: &str, id: &str) -> Result<(), StoreE
     if header::id_of(&pool.io, name)?.as_deref() != Some(id) {
         return Ok(());
     }
-    match pool.io.remove_image(name) {
-        Ok(()) => Ok(()),
-        Err(Errno::NOENT) => still_there(pool, name),
-        // It got its snapshot before the last step failed.
-        Err(Errno::NOTEMPTY) => image(pool, name),
-        Err(e) => Err(failed("remove", e)),
+    match image(pool, name) {
+        Err(e) if e.kind == StoreErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 
@@ -60,6 +61,13 @@ fn unwatched(pool: &Pool, image: &Image) -> Result<(), StoreError> {
         return Err(in_use("remove: the image is open elsewhere"));
     }
     Ok(())
+}
+
+/// A write that the cluster did not answer in time may have put objects where the map says that none are, and librbd
+/// removes only what the map knows. An image that is whole has a map that is right, or marked as wrong.
+fn forget_map(image: &Image) -> Result<(), StoreError> {
+    let features = image.features().map_err(at("features"))? & OBJECT_MAP;
+    if features == 0 { Ok(()) } else { image.disable(features).map_err(at("object map")) }
 }
 
 /// Removes the snapshot; tells whether there was one.

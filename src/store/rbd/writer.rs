@@ -37,12 +37,18 @@ pub(super) struct Held {
     closed: watch::Receiver<()>,
     /// That has it open: not always the one that the store uses now. An image that is closed needs it no more.
     cluster: Weak<Cluster>,
+    /// Of the same.
+    address: String,
 }
 
 impl Held {
-    fn new(image: Image) -> Self {
+    fn new(image: Image, pool: &Pool) -> Self {
         let (closed, cluster) = (image.closed(), Arc::downgrade(image.cluster()));
-        Self { image: Mutex::new(Some(Arc::new(image))), closed, cluster }
+        Self { image: Mutex::new(Some(Arc::new(image))), closed, cluster, address: pool.address.clone() }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// `None` once the image is closed and the store uses another one.
@@ -85,7 +91,7 @@ pub(super) fn begin(pool: &Pool, name: &str, size: u64) -> Result<Begun, StoreEr
         Err(Errno::EXIST) => return Err(taken(pool, name)),
         Err(e) => return Err(failed("create", e)),
     }
-    let begun = Image::open(&pool.io, name, None, Mode::Write).map_err(at("open")).and_then(lock);
+    let begun = Image::open(&pool.io, name, None, Mode::Write).map_err(at("open")).and_then(|image| lock(pool, image));
     begun.inspect_err(|_| {
         // What cannot be removed now is partial data, which the reaper finds.
         let _ = pool.io.remove_image(name);
@@ -103,7 +109,7 @@ pub(super) fn resume(pool: &Pool, name: &str, size: u64, offset: u64) -> Result<
         }
         _ => return Err(gone()),
     }
-    let mut begun = lock(Image::open(&pool.io, name, None, Mode::Write).map_err(at("open"))?)?;
+    let mut begun = lock(pool, Image::open(&pool.io, name, None, Mode::Write).map_err(at("open"))?)?;
     let image = begun.held.get()?;
     image.resize(offset).map_err(at("forget"))?;
     begun.size = size.max(offset);
@@ -112,7 +118,7 @@ pub(super) fn resume(pool: &Pool, name: &str, size: u64, offset: u64) -> Result<
 }
 
 /// With the lock in hand every later step is bounded; without, a flush may wait for it for ever.
-fn lock(image: Image) -> Result<Begun, StoreError> {
+fn lock(pool: &Pool, image: Image) -> Result<Begun, StoreError> {
     let result = (|| {
         if image.features().map_err(at("features"))? & EXCLUSIVE_LOCK != 0 {
             image.lock().map_err(at("lock"))?;
@@ -120,7 +126,7 @@ fn lock(image: Image) -> Result<Begun, StoreError> {
         Ok((image.id().map_err(at("id"))?, image.extent().map_err(at("size"))?))
     })();
     match result {
-        Ok((id, (size, object))) => Ok(Begun { held: Held::new(image), id, size, object: object.max(1) }),
+        Ok((id, (size, object))) => Ok(Begun { held: Held::new(image, pool), id, size, object: object.max(1) }),
         Err(e) => {
             image.close();
             Err(e)

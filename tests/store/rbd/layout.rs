@@ -108,3 +108,22 @@ async fn an_image_that_another_wrote_is_read_and_deleted() {
     store.delete(&permit(), &whole.url).await.expect("its snapshot is not protected");
     assert!(!cluster.rbd(&["ls", "images"]).contains(&name));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partial_image_goes_with_what_its_map_does_not_know() {
+    let Some(cluster) = cluster("ceph-a") else { return };
+    let _turn = shared().await;
+    let (store, name) = (cluster.store(), name());
+    let mut writer = store.create(&permit(), &name, Some(64 << 20)).await.expect("create");
+    writer.write(noise(9 << 20)).await.expect("write");
+    writer.sync().await.expect("sync");
+    drop(writer);
+    // As a write leaves it that was answered too late.
+    let info = cluster.rbd_json(&["info", &format!("images/{name}")]);
+    let prefix = info["block_name_prefix"].as_str().expect("text").to_owned();
+    let object = format!("{prefix}.0000000000000005");
+    cluster.control("exec", &["rados", "-p", "images", "put", &object, "/etc/hostname"]);
+    store.discard(&permit(), &name).await.expect("discarded");
+    let left = cluster.control("exec", &["rados", "-p", "images", "ls"]);
+    assert!(!left.contains(&prefix), "left behind: {left}");
+}

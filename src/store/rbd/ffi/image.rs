@@ -120,6 +120,12 @@ impl Image {
         Ok(features)
     }
 
+    /// Takes features away.
+    pub fn disable(&self, features: u64) -> Result<(), Errno> {
+        // SAFETY: the handle is valid.
+        check(unsafe { sys::rbd_update_features(self.handle, features, 0) }).map(drop)
+    }
+
     pub fn resize(&self, size: u64) -> Result<(), Errno> {
         // SAFETY: the handle is valid.
         check(unsafe { sys::rbd_resize(self.handle, size) }).map(drop)

@@ -101,6 +101,7 @@ unsafe extern "C" {
     ) -> c_int;
     pub fn rbd_stat(image: rbd_image_t, info: *mut rbd_image_info_t, size: usize) -> c_int;
     pub fn rbd_get_features(image: rbd_image_t, features: *mut u64) -> c_int;
+    pub fn rbd_update_features(image: rbd_image_t, features: u64, enabled: u8) -> c_int;
     pub fn rbd_get_id(image: rbd_image_t, id: *mut c_char, len: usize) -> c_int;
     pub fn rbd_lock_acquire(image: rbd_image_t, mode: c_int) -> c_int;
     pub fn rbd_watchers_list(image: rbd_image_t, watchers: *mut rbd_image_watcher_t, max: *mut usize) -> c_int;
