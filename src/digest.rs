@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{Error, Result};
 
 /// Batches that wait for one hash.
-const QUEUE: usize = 4;
+const QUEUE: usize = 8;
 /// Bytes and chunks that make a batch.
-const BATCH: usize = 1 << 20;
+const BATCH: usize = 256 << 10;
 const BATCH_CHUNKS: usize = 64;
 
 /// The hashes of one stream under way. Dropping it ends its threads.

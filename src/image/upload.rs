@@ -54,7 +54,9 @@ where
         check_state(&image)?;
 
         // quota, placement
-        let (begin, ranked, busy) = prepare(app, ctx, &image, &request)?;
+        let (begin, ranked) = prepare(app, ctx, &image, &request)?;
+        // From now on, so that those who come at the same time see it.
+        let busy = app.stores.get(&begin.store).map(|entry| entry.enter());
 
         // queued → saving, reservation and lease in one transaction; what was decided holds for the row as it was read
         match app.db.begin_upload(&permit, &image, begin).await {
@@ -68,21 +70,14 @@ where
     tokio::spawn(run.finish(body)).await.map_err(Error::internal)?
 }
 
-/// What the upload begins with, and the stores to try, best first. The first one is busy with it from now on, so that
-/// those who come at the same time see it.
-fn prepare(
-    app: &App,
-    ctx: &Context,
-    image: &Image,
-    wish: &UploadRequest,
-) -> Result<(BeginUpload, Vec<String>, Option<InFlight>)> {
+/// What the upload begins with, and the stores to try, best first.
+fn prepare(app: &App, ctx: &Context, image: &Image, wish: &UploadRequest) -> Result<(BeginUpload, Vec<String>)> {
     quota::check_size(&app.config.quota, wish.declared.unwrap_or(0))?;
     let limits = quota::limits(&app.config.quota, image.owner.as_deref());
 
     let candidates: Vec<_> = app.stores.iter().map(|s| placement::Candidate::of(&s)).collect();
     let request = placement::Request { image, size: wish.declared, explicit: wish.store.as_deref() };
     let plan = placement::plan(ctx, &request, &candidates)?;
-    let busy = plan.ranked.first().and_then(|id| app.stores.get(id)).map(|entry| entry.enter());
     let begin = BeginUpload {
         store: plan.ranked.first().ok_or_else(|| no_store(None))?.clone(),
         declared: wish.declared,
@@ -91,7 +86,7 @@ fn prepare(
         boot: app.boot.clone(),
         lease: Duration::from_secs(app.config.images.upload_lease_s),
     };
-    Ok((begin, plan.ranked, busy))
+    Ok((begin, plan.ranked))
 }
 
 fn check_state(image: &Image) -> Result<()> {
@@ -119,6 +114,7 @@ struct Run {
     ticket: Upload,
     ranked: Vec<String>,
     declared: Option<u64>,
+    /// Counts the upload at the store that it is for.
     _busy: Option<InFlight>,
 }
 

@@ -107,7 +107,8 @@ impl RbdStore {
     }
 
     /// Closes the image that a write of this process has open under this name. In a connection that the store has left
-    /// the close may never end; then the cluster ends that connection, so that nothing of the write can come later.
+    /// the close may never end; then the cluster ends that connection, so that nothing of the write can come later. Other
+    /// writes that are still in it fail, and are undone.
     async fn close_own(&self, name: &str) -> Result<(), StoreError> {
         let Some(held) = self.writes().get(name).cloned() else { return Ok(()) };
         held.close();
@@ -115,7 +116,7 @@ impl RbdStore {
             if let Some(cluster) = held.cluster() {
                 self.connection.update_map(cluster).await?;
             }
-            if timeout(self.connection.limit(2), held.wait_closed()).await.is_err() {
+            if timeout(self.connection.limit(1), held.wait_closed()).await.is_err() {
                 if self.connection.is_current(held.address()) {
                     return Err(no_answer("close"));
                 }

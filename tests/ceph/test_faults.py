@@ -20,7 +20,7 @@ from faults import Row, record
 # `timeout_s` of the stores here, and seconds that a request may take after the fault. An upload that failed also tries to
 # remove what it wrote before it answers, and a delete takes several steps in the cluster.
 T = 3
-LIMITS = {"upload": 10 * T, "download": 4 * T, "delete": 7 * T, "copy": 9 * T, "start-up": 3 * T}
+LIMITS = {"upload": 9 * T, "download": 4 * T, "delete": 7 * T, "copy": 9 * T, "start-up": 3 * T}
 SIZE = 64 << 20
 DATA = os.urandom(1 << 20) * (SIZE >> 20)
 

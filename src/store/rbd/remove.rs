@@ -41,10 +41,20 @@ pub(super) fn image(pool: &Pool, name: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Removes the image if it is still the one of this id, and not another that took its name.
-pub(super) fn unfinished(pool: &Pool, name: &str, id: &str) -> Result<(), StoreError> {
+/// Removes the image if it is still the one of this id, and not another that took its name. After writes that all ended
+/// well its map is `right`, and spares the cluster a question for every object that was declared and never written.
+pub(super) fn unfinished(pool: &Pool, name: &str, id: &str, right: bool) -> Result<(), StoreError> {
     if header::id_of(&pool.io, name)?.as_deref() != Some(id) {
         return Ok(());
+    }
+    if right {
+        match pool.io.remove_image(name) {
+            Ok(()) => return Ok(()),
+            Err(Errno::NOENT) => return still_there(pool, name),
+            // It got its snapshot before the last step failed.
+            Err(Errno::NOTEMPTY) => {}
+            Err(e) => return Err(failed("remove", e)),
+        }
     }
     match image(pool, name) {
         Err(e) if e.kind == StoreErrorKind::NotFound => Ok(()),

@@ -317,11 +317,14 @@ impl Writer for RbdWriter {
     }
 
     async fn abort(mut self: Box<Self>) -> Result<(), StoreError> {
+        while !self.broken && !self.under_way.is_empty() {
+            self.broken = self.settle().await.is_err();
+        }
         self.under_way.clear();
         self.close(if self.broken { 1 } else { 3 }).await?;
-        let (name, id) = (self.name.clone(), self.id.clone());
+        let (name, id, right) = (self.name.clone(), self.id.clone(), !self.broken);
         self.connection
-            .call_in(Arc::clone(&self.pool), "abort", 4, move |pool| remove::unfinished(pool, &name, &id))
+            .call_in(Arc::clone(&self.pool), "abort", 4, move |pool| remove::unfinished(pool, &name, &id, right))
             .await
     }
 }
