@@ -44,6 +44,8 @@ const ROOM_AGE: Duration = Duration::from_secs(60);
 /// Images that are looked at in one call, and such calls at a time, when all are listed.
 const BATCH: usize = 64;
 const BATCHES: usize = 4;
+/// Times the time for one answer after which a close is believed never to end.
+const CLOSE_FACTOR: u32 = 8;
 /// Between two tries to remove an image that another client has open.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -106,25 +108,38 @@ impl RbdStore {
         writes.insert(name.to_owned(), Arc::clone(writer.held()));
     }
 
-    /// Closes the image that a write of this process has open under this name. In a connection that the store has left
-    /// the close may never end; then the cluster ends that connection, so that nothing of the write can come later. Other
-    /// writes that are still in it fail, and are undone.
+    /// Closes the image that a write of this process has open under this name.
+    ///
+    /// A close that was caught in the middle by an osd that died or froze may never end. Then the cluster ends the
+    /// connection, so that nothing of the write can come later. Other writes that are still in it fail, and are undone.
     async fn close_own(&self, name: &str) -> Result<(), StoreError> {
         let Some(held) = self.writes().get(name).cloned() else { return Ok(()) };
         held.close();
-        if timeout(self.connection.limit(1), held.wait_closed()).await.is_err() {
-            if let Some(cluster) = held.cluster() {
-                self.connection.update_map(cluster).await?;
+        if !self.closes(&held).await && !self.closes_by_map(&held).await {
+            let in_use = self.connection.is_current(held.address());
+            if in_use && held.closing_for() < self.connection.limit(CLOSE_FACTOR) {
+                return Err(no_answer("close"));
             }
-            if timeout(self.connection.limit(1), held.wait_closed()).await.is_err() {
-                if self.connection.is_current(held.address()) {
-                    return Err(no_answer("close"));
-                }
-                self.connection.shut_out(held.address().to_owned()).await?;
-            }
+            self.connection.shut_out(held.address()).await?;
+            // Only from the map it hears that it is shut out, and lets go of what it holds; nobody needs to wait for that.
+            self.closes_by_map(&held).await;
         }
         self.writes().retain(|_, other| !Arc::ptr_eq(other, &held) && !other.is_closed());
         Ok(())
+    }
+
+    async fn closes(&self, held: &Held) -> bool {
+        timeout(self.connection.limit(1), held.wait_closed()).await.is_ok()
+    }
+
+    /// Whether it closes once its connection knows the newest map.
+    async fn closes_by_map(&self, held: &Held) -> bool {
+        if let Some(cluster) = held.cluster()
+            && self.connection.update_map(cluster).await.is_err()
+        {
+            return false;
+        }
+        self.closes(held).await
     }
 
     async fn remove(&self, name: &str) -> Result<(), StoreError> {

@@ -223,9 +223,14 @@ impl Connection {
         self.live().pool.as_ref().is_some_and(|pool| pool.address == address)
     }
 
-    /// Ends a connection that is not the current one: the cluster refuses it from now on, so that what runs in
-    /// it fails and holds no image any more.
-    pub async fn shut_out(&self, address: String) -> Result<(), StoreError> {
+    /// Ends a connection for good: the cluster refuses it from now on, so that what runs in it fails and holds no image any
+    /// more. The current one is left for a new one.
+    pub async fn shut_out(&self, address: &str) -> Result<(), StoreError> {
+        if self.is_current(address) {
+            tracing::warn!(pool = self.config.pool, "an image never closes: the store's connection is given up");
+            self.live().pool = None;
+        }
+        let address = address.to_owned();
         self.call("shut out", 3, move |pool| pool.io.cluster().shut_out(&address).map_err(at("shut out"))).await
     }
 

@@ -127,7 +127,7 @@ impl Drop for Hold {
         let connection = Arc::clone(&self.connection);
         runtime.spawn(async move {
             let pool = &connection.config.pool;
-            match connection.shut_out(address).await {
+            match connection.shut_out(&address).await {
                 Ok(()) => tracing::info!(pool, "the cluster shut out a copy that was given up"),
                 Err(error) => tracing::warn!(pool, %error, "a copy that was given up may still run"),
             }

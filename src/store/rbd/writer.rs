@@ -6,12 +6,16 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     connection::{Connection, Pool},
@@ -39,16 +43,28 @@ pub(super) struct Held {
     cluster: Weak<Cluster>,
     /// Of the same.
     address: String,
+    closing: OnceLock<Instant>,
 }
 
 impl Held {
     fn new(image: Image, pool: &Pool) -> Self {
         let (closed, cluster) = (image.closed(), Arc::downgrade(image.cluster()));
-        Self { image: Mutex::new(Some(Arc::new(image))), closed, cluster, address: pool.address.clone() }
+        Self {
+            image: Mutex::new(Some(Arc::new(image))),
+            closed,
+            cluster,
+            address: pool.address.clone(),
+            closing: OnceLock::new(),
+        }
     }
 
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// How long it has been closing.
+    pub fn closing_for(&self) -> Duration {
+        self.closing.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
     /// `None` once the image is closed and the store uses another one.
@@ -63,6 +79,7 @@ impl Held {
 
     /// Begins to close the image; calls under way on it end first.
     pub fn close(&self) {
+        self.closing.get_or_init(Instant::now);
         drop(self.image.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 

@@ -214,3 +214,32 @@ async fn a_client_that_was_shut_out_connects_again() {
     store.delete(&permit(), &url).await.expect("deleted");
     store.discard(&permit(), &name).await.expect("discarded");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_never_closes_is_parted_from_the_store() {
+    let Some(cluster) = cluster("ceph-a") else { return };
+    let _turn = alone().await;
+    let (store, name, data) = (quick(&cluster), name(), noise(20 << 20));
+    let mut writer = store.create(&permit(), &name, Some(60 << 20)).await.expect("create");
+    writer.write(data.clone()).await.expect("write");
+    cluster.control("pause-osd", &[]);
+    while writer.write(data.clone()).await.is_ok() {}
+    drop(writer);
+    // The close waits for the osd, and is believed never to end after a while; then the removal itself is what fails.
+    let begun = Instant::now();
+    loop {
+        let error = store.discard(&permit(), &name).await.expect_err("the osd is frozen");
+        assert!(error.temporary, "{error}");
+        if !error.to_string().starts_with("close") && begun.elapsed() > Duration::from_secs(5) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(90), "{error}");
+    }
+    cluster.control("start-osd", &[]);
+    let begun = Instant::now();
+    while let Err(error) = store.discard(&permit(), &name).await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{error}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(store.list().await.expect("list").iter().all(|o| o.name != name), "it was left behind");
+}
